@@ -1,0 +1,330 @@
+"""Two-pass VP8 encoding by the libvpx that PyAV brings along, called through ctypes.
+
+Why not PyAV's own encoder: two passes need the statistics of the first handed to the second, and FFmpeg takes them in a field of its
+codec context (`stats_in`) that PyAV does not reach and no option sets. The shared library itself is inside PyAV's wheel and its C
+interface (vpx/vpx_encoder.h) is stable, so this file calls that. It needs neither PyAV nor numpy to be imported.
+
+The interface has no layout query, so nothing is believed unseen: libvpx's default configuration must show its well-known values at the
+offsets that are used here, and the interface version is one that libvpx itself accepts. Fields behind the ones declared are left alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from pipelines.errors import EncoderError
+
+_Uint = ctypes.c_uint
+_Int = ctypes.c_int
+
+# vpx_encoder.h, vp8cx.h
+_ONE_PASS, _FIRST_PASS, _LAST_PASS = 0, 1, 2
+_CONSTRAINED_QUALITY = 2
+_KEY_FRAMES_DISABLED, _KEY_FRAMES_AUTO = 0, 1
+_GOOD_QUALITY = 1_000_000
+_PACKET_FRAME, _PACKET_STATS = 0, 1
+_FRAME_IS_KEY, _FRAME_IS_INVISIBLE = 1, 4
+_SET_CPU_USED, _SET_AUTO_ALT_REF, _SET_CQ_LEVEL = 13, 14, 25
+_ABI_MISMATCH = 3
+_IMAGE_I420 = 0x102
+
+# libvpx lets a frame take up to four times its share and counts those bits in 32: this is the largest share that cannot overflow.
+_BITS_PER_FRAME = 5_000_000
+_MAX_KILOBITS = 1_000_000
+
+
+class _Buffer(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_void_p), ("size", ctypes.c_size_t)]
+
+
+class _Config(ctypes.Structure):
+    """The head of vpx_codec_enc_cfg, and room for what later versions add behind it."""
+
+    _fields_ = [
+        ("usage", _Uint),
+        ("threads", _Uint),
+        ("profile", _Uint),
+        ("width", _Uint),
+        ("height", _Uint),
+        ("bit_depth", _Int),
+        ("input_bit_depth", _Uint),
+        ("time_base_num", _Int),
+        ("time_base_den", _Int),
+        ("error_resilient", _Uint),
+        ("passes", _Int),
+        ("lag_in_frames", _Uint),
+        ("drop_frame_threshold", _Uint),
+        ("resize_allowed", _Uint),
+        ("scaled_width", _Uint),
+        ("scaled_height", _Uint),
+        ("resize_up_threshold", _Uint),
+        ("resize_down_threshold", _Uint),
+        ("end_usage", _Int),
+        ("stats", _Buffer),
+        ("macroblock_stats", _Buffer),
+        ("target_kilobits", _Uint),
+        ("min_quantizer", _Uint),
+        ("max_quantizer", _Uint),
+        ("undershoot_percent", _Uint),
+        ("overshoot_percent", _Uint),
+        ("buffer_size", _Uint),
+        ("buffer_initial", _Uint),
+        ("buffer_optimal", _Uint),
+        ("bias_percent", _Uint),
+        ("min_section_percent", _Uint),
+        ("max_section_percent", _Uint),
+        ("corpus_complexity", _Uint),
+        ("key_frame_mode", _Int),
+        ("key_frame_min_distance", _Uint),
+        ("key_frame_max_distance", _Uint),
+        ("later", ctypes.c_uint8 * 4096),
+    ]
+
+
+class _FramePacket(ctypes.Structure):
+    _fields_ = [("buffer", _Buffer), ("pts", ctypes.c_int64), ("duration", ctypes.c_ulong), ("flags", ctypes.c_uint32)]
+
+
+class _Packet(ctypes.Structure):
+    """vpx_codec_cx_pkt: the buffer of a statistics packet lies where that of a frame packet lies."""
+
+    _fields_ = [("kind", _Int), ("frame", _FramePacket)]
+
+
+class _Image(ctypes.Structure):
+    _fields_ = [
+        ("format", _Int),
+        ("colour_space", _Int),
+        ("range", _Int),
+        ("width", _Uint),
+        ("height", _Uint),
+        ("bit_depth", _Uint),
+        ("display_width", _Uint),
+        ("display_height", _Uint),
+        ("render_width", _Uint),
+        ("render_height", _Uint),
+        ("x_chroma_shift", _Uint),
+        ("y_chroma_shift", _Uint),
+        ("planes", ctypes.c_void_p * 4),
+        ("strides", _Int * 4),
+        ("bits_per_sample", _Int),
+        ("user", ctypes.c_void_p),
+        ("private", ctypes.c_uint8 * 64),
+    ]
+
+
+# What libvpx's default VP8 configuration has held since 1.7; a layout that differs would not show these at these places.
+_DEFAULTS = {
+    "width": 320,
+    "height": 240,
+    "bit_depth": 8,
+    "time_base_num": 1,
+    "time_base_den": 30,
+    "target_kilobits": 256,
+    "min_quantizer": 4,
+    "max_quantizer": 63,
+    "max_section_percent": 400,
+    "key_frame_mode": _KEY_FRAMES_AUTO,
+    "key_frame_max_distance": 128,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How libvpx shall encode: constant quality, deadline good, one thread, two passes, no altref frames."""
+
+    width: int
+    height: int
+    rate: Fraction
+    """Frames a second; only libvpx's rate control looks at it."""
+    cq: int
+    """Quality, 0 (best) to 63: libvpx's cq-level."""
+    speed: int
+    """libvpx's cpu-used, 0 (slow) to 16."""
+    key_frames: bool = False
+    """Whether libvpx may place key frames after the first frame (at scene cuts)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One compressed frame."""
+
+    data: bytes
+    key_frame: bool
+
+
+Progress = Callable[[int], object]
+"""Called after every frame of a pass with the number of the pass, 1 or 2."""
+
+
+def encode(frames: Sequence[bytes | memoryview], settings: Settings, progress: Progress | None = None) -> list[Packet]:
+    """Encode raw frames (each tightly packed I420: Y, U, V) in two passes; returns a packet a frame, in order.
+
+    Raises EncoderError when libvpx refuses.
+    """
+    stats = bytearray()
+    for packet in _run(frames, settings, b"", functools.partial(progress, 1) if progress else None):
+        if packet.kind == _PACKET_STATS:
+            stats += ctypes.string_at(packet.frame.buffer.data, packet.frame.buffer.size)
+    packets: list[Packet] = []
+    for packet in _run(frames, settings, bytes(stats), functools.partial(progress, 2) if progress else None):
+        if packet.kind == _PACKET_FRAME:
+            data = ctypes.string_at(packet.frame.buffer.data, packet.frame.buffer.size)
+            packets.append(Packet(data, bool(packet.frame.flags & _FRAME_IS_KEY)))
+    if len(packets) != len(frames):
+        raise EncoderError(f"libvpx made {len(packets)} frames of {len(frames)}; this build of libvpx cannot be used")
+    return packets
+
+
+def version() -> str:
+    """libvpx's own name for its version, such as "v1.16.0"."""
+    return _library().vpx_codec_version_str().decode()
+
+
+def _run(
+    frames: Sequence[bytes | memoryview], settings: Settings, stats: bytes, progress: Callable[[], object] | None
+) -> Iterator[_Packet]:
+    """One pass; a packet is good until the next is asked for."""
+    library = _library()
+    encoder = ctypes.create_string_buffer(256)  # vpx_codec_ctx is 56 bytes
+    config, keep = _configure(settings, stats)
+    _check(library, encoder, library.vpx_codec_enc_init_ver(encoder, _interface(), ctypes.byref(config), 0, _abi_version()), "start")
+    try:
+        for control, value in ((_SET_CPU_USED, settings.speed), (_SET_AUTO_ALT_REF, 0), (_SET_CQ_LEVEL, settings.cq)):
+            _check(library, encoder, library.vpx_codec_control_(encoder, control, _Int(value)), "take a setting")
+        image, pixels = _image(settings.width, settings.height)
+        for index, frame in enumerate(frames):
+            pixels[:] = frame
+            _check(library, encoder, library.vpx_codec_encode(encoder, ctypes.byref(image), index, 1, 0, _GOOD_QUALITY), "encode")
+            yield from _packets(library, encoder)
+            if progress:
+                progress()
+        while True:
+            _check(library, encoder, library.vpx_codec_encode(encoder, None, len(frames), 1, 0, _GOOD_QUALITY), "finish")
+            last = list(_packets(library, encoder))
+            yield from last
+            if not last:
+                break
+    finally:
+        library.vpx_codec_destroy(encoder)
+        del keep
+
+
+def _packets(library: ctypes.CDLL, encoder: ctypes.Array[ctypes.c_char]) -> Iterator[_Packet]:
+    position = ctypes.c_void_p()
+    while packet := library.vpx_codec_get_cx_data(encoder, ctypes.byref(position)):
+        yield packet.contents
+
+
+def _configure(settings: Settings, stats: bytes) -> tuple[_Config, object]:
+    """The configuration, and what must stay alive as long as it."""
+    config = _default_config(_library())
+    config.threads = 1
+    config.width, config.height = settings.width, settings.height
+    rate = settings.rate.limit_denominator(1_000_000)
+    config.time_base_num, config.time_base_den = rate.denominator, rate.numerator
+    config.end_usage = _CONSTRAINED_QUALITY
+    config.target_kilobits = max(1, min(_MAX_KILOBITS, int(_BITS_PER_FRAME * rate) // 1000))
+    config.min_quantizer, config.max_quantizer = 0, 63
+    config.key_frame_mode = _KEY_FRAMES_AUTO if settings.key_frames else _KEY_FRAMES_DISABLED
+    config.key_frame_min_distance, config.key_frame_max_distance = 0, 9999
+    config.passes = _LAST_PASS if stats else _FIRST_PASS
+    kept = ctypes.create_string_buffer(stats, len(stats)) if stats else None
+    if kept is not None:
+        config.stats = _Buffer(ctypes.addressof(kept), len(stats))
+    return config, kept
+
+
+def _image(width: int, height: int) -> tuple[_Image, memoryview]:
+    """An image over memory of its own, and that memory: tightly packed I420."""
+    chroma = (width + 1) // 2
+    luma_size, chroma_size = width * height, chroma * ((height + 1) // 2)
+    pixels = (ctypes.c_uint8 * (luma_size + 2 * chroma_size))()
+    start = ctypes.addressof(pixels)
+    image = _Image(format=_IMAGE_I420, bit_depth=8, x_chroma_shift=1, y_chroma_shift=1, bits_per_sample=12)
+    image.width = image.display_width = image.render_width = width
+    image.height = image.display_height = image.render_height = height
+    image.planes[:3] = start, start + luma_size, start + luma_size + chroma_size
+    image.strides[:3] = width, chroma, chroma
+    return image, memoryview(pixels).cast("B")  # the view keeps the memory alive
+
+
+def _check(library: ctypes.CDLL, encoder: ctypes.Array[ctypes.c_char], code: int, what: str) -> None:
+    if code:
+        name = library.vpx_codec_err_to_string(code).decode()
+        detail = library.vpx_codec_error_detail(encoder)
+        raise EncoderError(f"libvpx could not {what}: {name}" + (f" ({detail.decode()})" if detail else ""))
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    library = ctypes.CDLL(str(_find_library()))
+    context, pointer = ctypes.c_char_p, ctypes.c_void_p
+    prototypes: dict[str, tuple[object, list[object]]] = {
+        "vpx_codec_version_str": (ctypes.c_char_p, []),
+        "vpx_codec_vp8_cx": (pointer, []),
+        "vpx_codec_enc_config_default": (_Int, [pointer, pointer, _Uint]),
+        "vpx_codec_enc_init_ver": (_Int, [context, pointer, pointer, ctypes.c_long, _Int]),
+        "vpx_codec_encode": (_Int, [context, pointer, ctypes.c_int64, ctypes.c_ulong, ctypes.c_long, ctypes.c_ulong]),
+        "vpx_codec_get_cx_data": (ctypes.POINTER(_Packet), [context, pointer]),
+        "vpx_codec_destroy": (_Int, [context]),
+        "vpx_codec_err_to_string": (ctypes.c_char_p, [_Int]),
+        "vpx_codec_error_detail": (ctypes.c_char_p, [context]),
+    }
+    for name, (result, arguments) in prototypes.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    # The one variadic call: its third argument is passed as the C int that it is, so it has no fixed types.
+    library.vpx_codec_control_.restype = _Int
+    config = _default_config(library)
+    if wrong := [name for name, value in _DEFAULTS.items() if getattr(config, name) != value]:
+        raise EncoderError(f"libvpx {library.vpx_codec_version_str().decode()} keeps its settings elsewhere ({', '.join(wrong)}); install av 18")
+    return library
+
+
+def _default_config(library: ctypes.CDLL) -> _Config:
+    config = _Config()
+    if library.vpx_codec_enc_config_default(library.vpx_codec_vp8_cx(), ctypes.byref(config), 0):
+        raise EncoderError("this libvpx was built without its VP8 encoder; install the av wheel from PyPI")
+    return config
+
+
+@functools.cache
+def _abi_version() -> int:
+    """The interface version that this libvpx answers to; any other is refused before anything is done."""
+    library = _library()
+    config = _default_config(library)
+    for candidate in range(20, 80):
+        encoder = ctypes.create_string_buffer(256)
+        if library.vpx_codec_enc_init_ver(encoder, _interface(), ctypes.byref(config), 0, candidate) != _ABI_MISMATCH:
+            library.vpx_codec_destroy(encoder)
+            return candidate
+    raise EncoderError(f"libvpx {version()} has an unknown interface version; install av 18")
+
+
+def _interface() -> int:
+    return _library().vpx_codec_vp8_cx()
+
+
+def _find_library() -> Path:
+    """libvpx beside PyAV (a wheel carries it), or else the one that PyAV has loaded (a build from source)."""
+    spec = importlib.util.find_spec("av")
+    if spec is None or spec.origin is None:
+        raise EncoderError("PyAV is not installed; run: pip install av")
+    package = Path(spec.origin).parent
+    for folder in (package.parent / "av.libs", package / ".dylibs"):
+        if found := sorted(folder.glob("libvpx*")):
+            return found[0]
+    import av  # noqa: F401, PLC0415  (loads its libraries, so that the system's libvpx shows in the list below)
+
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        name = line.rpartition(" ")[2]
+        if Path(name).name.startswith("libvpx"):
+            return Path(name)
+    raise EncoderError("PyAV was built without libvpx; install the av wheel from PyPI")
