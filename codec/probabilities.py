@@ -41,7 +41,7 @@ def best_probability(zeros: cython.longlong, ones: cython.longlong, bits: cython
     if bits == 8:
         best = cython.cast(cython.int, (zeros * 512 + total) // (2 * total))
         return min(max(best, 1), 255)
-    best = cython.cast(cython.int, zeros * 256 // total) & 254
+    best = min(cython.cast(cython.int, zeros * 256 // total), 254) & 254
     other = min(best + 2, 254)
     best = max(best, 1)
     if branch_cost(other, zeros, ones) < branch_cost(best, zeros, ones):
