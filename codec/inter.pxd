@@ -1,0 +1,1 @@
+cdef void predict_inter(unsigned char* dst, unsigned char* ref, Py_ssize_t mbw, Py_ssize_t mbh, Py_ssize_t col, Py_ssize_t row, short* mvs, Py_ssize_t m, int split, int version) noexcept nogil

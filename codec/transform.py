@@ -1,0 +1,379 @@
+"""Inverse and forward transforms of residues, RFC 6386 §14 (factors §14.1, WHT §14.3, DCT §14.4, sum §14.5)."""
+
+import cython
+
+# Everything here is modulo 2**16 between the steps, as in the 16-bit lanes of libvpx's SIMD code: no honest
+# stream comes near the limits, and a hostile one gets the same pixels from both.
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def wrap(x: cython.int) -> cython.int:
+    """x modulo 2**16, as a signed 16-bit number."""
+    return ((x + 32768) & 65535) - 32768
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def clamp(x: cython.int) -> cython.int:
+    """Clamp to a pixel."""
+    low: cython.int = 0
+    high: cython.int = 255
+    return min(max(x, low), high)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def add_dc(dc: cython.int, dst: cython.p_uchar, d: cython.Py_ssize_t, stride: cython.Py_ssize_t) -> cython.void:
+    """Add the inverse DCT of a block whose only coefficient is dc."""
+    r: cython.Py_ssize_t
+    k: cython.Py_ssize_t
+    x: cython.int = wrap(dc + 4) >> 3
+    for r in range(4):
+        for k in range(4):
+            dst[d + r * stride + k] = clamp(dst[d + r * stride + k] + x)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def add_block(
+    coeffs: cython.p_short,
+    c: cython.Py_ssize_t,
+    dc: cython.int,
+    ac: cython.int,
+    dst: cython.p_uchar,
+    d: cython.Py_ssize_t,
+    stride: cython.Py_ssize_t,
+) -> cython.void:
+    """Add the inverse DCT of a block: dc is its dequantised DC, ac the factor of the other coefficients."""
+    t = cython.declare(cython.short[16])
+    m = cython.declare(cython.short[16])
+    k: cython.Py_ssize_t
+    a: cython.int
+    b: cython.int
+    p: cython.int
+    q: cython.int
+    for k in range(16):
+        t[k] = wrap(coeffs[c + k] * ac)
+    t[0] = dc
+    for k in range(4):  # columns; 35468 / 65536 is x + x * -30068 / 65536 in 16 bits
+        a = t[k] + t[8 + k]
+        b = t[k] - t[8 + k]
+        p = t[4 + k] + ((t[4 + k] * -30068) >> 16) - t[12 + k] - ((t[12 + k] * 20091) >> 16)
+        q = t[4 + k] + ((t[4 + k] * 20091) >> 16) + t[12 + k] + ((t[12 + k] * -30068) >> 16)
+        m[k] = wrap(a + q)
+        m[12 + k] = wrap(a - q)
+        m[4 + k] = wrap(b + p)
+        m[8 + k] = wrap(b - p)
+    for k in range(4):  # rows
+        a = m[4 * k] + m[4 * k + 2] + 4
+        b = m[4 * k] - m[4 * k + 2] + 4
+        p = m[4 * k + 1] + ((m[4 * k + 1] * -30068) >> 16) - m[4 * k + 3] - ((m[4 * k + 3] * 20091) >> 16)
+        q = m[4 * k + 1] + ((m[4 * k + 1] * 20091) >> 16) + m[4 * k + 3] + ((m[4 * k + 3] * -30068) >> 16)
+        t[4 * k] = wrap(a + q) >> 3
+        t[4 * k + 3] = wrap(a - q) >> 3
+        t[4 * k + 1] = wrap(b + p) >> 3
+        t[4 * k + 2] = wrap(b - p) >> 3
+    for k in range(16):
+        dst[d + (k >> 2) * stride + (k & 3)] = clamp(dst[d + (k >> 2) * stride + (k & 3)] + t[k])
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def idct_add(
+    coeffs: cython.p_short,
+    c: cython.Py_ssize_t,
+    dc_only: cython.int,
+    dc: cython.int,
+    ac: cython.int,
+    dst: cython.p_uchar,
+    d: cython.Py_ssize_t,
+    stride: cython.Py_ssize_t,
+) -> cython.void:
+    """Dequantise one block (factors dc and ac), transform it back and add it to dst; dc_only: the rest is zero."""
+    if dc_only:
+        add_dc(wrap(coeffs[c] * dc), dst, d, stride)
+    else:
+        add_block(coeffs, c, wrap(coeffs[c] * dc), ac, dst, d, stride)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def inverse_wht(
+    coeffs: cython.p_short, c: cython.Py_ssize_t, dc: cython.int, ac: cython.int, out: cython.p_short
+) -> cython.void:
+    """The DCs of the 16 Y blocks from the Y2 block, §14.3."""
+    t = cython.declare(cython.short[16])
+    m = cython.declare(cython.short[16])
+    k: cython.Py_ssize_t
+    a: cython.int
+    b: cython.int
+    p: cython.int
+    q: cython.int
+    for k in range(16):
+        t[k] = wrap(coeffs[c + k] * ac)
+    t[0] = wrap(coeffs[c] * dc)
+    for k in range(4):
+        a = t[k] + t[12 + k]
+        b = t[4 + k] + t[8 + k]
+        p = t[4 + k] - t[8 + k]
+        q = t[k] - t[12 + k]
+        m[k] = wrap(a + b)
+        m[4 + k] = wrap(p + q)
+        m[8 + k] = wrap(a - b)
+        m[12 + k] = wrap(q - p)
+    for k in range(4):
+        a = m[4 * k] + m[4 * k + 3] + 3
+        b = m[4 * k + 1] + m[4 * k + 2]
+        p = m[4 * k + 1] - m[4 * k + 2]
+        q = m[4 * k] - m[4 * k + 3] + 3
+        out[4 * k] = wrap(a + b) >> 3
+        out[4 * k + 1] = wrap(p + q) >> 3
+        out[4 * k + 2] = wrap(a - b) >> 3
+        out[4 * k + 3] = wrap(q - p) >> 3
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def add_residue_chroma(
+    coeffs: cython.p_short,
+    c: cython.Py_ssize_t,
+    eobs: cython.p_uchar,
+    e: cython.Py_ssize_t,
+    factors: cython.p_int,
+    f: cython.Py_ssize_t,
+    dst: cython.p_uchar,
+    u: cython.Py_ssize_t,
+    v: cython.Py_ssize_t,
+    uv_stride: cython.Py_ssize_t,
+) -> cython.void:
+    """Add the residue of the 8 chroma blocks; the arguments are those of add_residue."""
+    b: cython.Py_ssize_t
+    k: cython.Py_ssize_t
+    d: cython.Py_ssize_t
+    for b in range(16, 24):
+        if eobs[e + b] == 0:
+            continue
+        k = b & 3
+        d = (u if b < 20 else v) + (k >> 1) * 4 * uv_stride + (k & 1) * 4
+        idct_add(coeffs, c + 16 * b, eobs[e + b] == 1, factors[f + 4], factors[f + 5], dst, d, uv_stride)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def add_residue(
+    coeffs: cython.p_short,
+    c: cython.Py_ssize_t,
+    eobs: cython.p_uchar,
+    e: cython.Py_ssize_t,
+    has_y2: cython.int,
+    factors: cython.p_int,
+    f: cython.Py_ssize_t,
+    dst: cython.p_uchar,
+    y: cython.Py_ssize_t,
+    y_stride: cython.Py_ssize_t,
+    u: cython.Py_ssize_t,
+    v: cython.Py_ssize_t,
+    uv_stride: cython.Py_ssize_t,
+) -> cython.void:
+    """Add the residue of a macroblock to its prediction in dst (Y at y, U at u, V at v).
+
+    coeffs[c..c+400] are the levels of 25 blocks, eobs[e..e+25] their ends, factors[f..f+6] the dequantisation factors.
+    """
+    dcs = cython.declare(cython.short[16])
+    b: cython.Py_ssize_t
+    d: cython.Py_ssize_t
+    if has_y2:
+        inverse_wht(coeffs, c + 384, factors[f + 2], factors[f + 3], dcs)
+    else:
+        for b in range(16):
+            dcs[b] = wrap(coeffs[c + 16 * b] * factors[f])
+    for b in range(16):
+        d = y + (b >> 2) * 4 * y_stride + (b & 3) * 4
+        if eobs[e + b] > 1:
+            add_block(coeffs, c + 16 * b, dcs[b], factors[f + 1], dst, d, y_stride)
+        elif dcs[b] != 0:
+            add_dc(dcs[b], dst, d, y_stride)
+    add_residue_chroma(coeffs, c, eobs, e, factors, f, dst, u, v, uv_stride)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def forward_block(
+    src: cython.p_uchar,
+    s: cython.Py_ssize_t,
+    s_stride: cython.Py_ssize_t,
+    pred: cython.p_uchar,
+    p: cython.Py_ssize_t,
+    p_stride: cython.Py_ssize_t,
+    out: cython.p_short,
+    o: cython.Py_ssize_t,
+) -> cython.void:
+    """Forward DCT of src - pred for one 4x4 block, with libvpx's rounding (the standard leaves it to the encoder)."""
+    t = cython.declare(cython.int[16])
+    m = cython.declare(cython.int[16])
+    k: cython.Py_ssize_t
+    a: cython.int
+    b: cython.int
+    x: cython.int
+    z: cython.int
+    for k in range(16):
+        t[k] = src[s + (k >> 2) * s_stride + (k & 3)] - pred[p + (k >> 2) * p_stride + (k & 3)]
+    for k in range(4):
+        a = (t[4 * k] + t[4 * k + 3]) * 8
+        b = (t[4 * k + 1] + t[4 * k + 2]) * 8
+        x = (t[4 * k + 1] - t[4 * k + 2]) * 8
+        z = (t[4 * k] - t[4 * k + 3]) * 8
+        m[4 * k] = a + b
+        m[4 * k + 2] = a - b
+        m[4 * k + 1] = (x * 2217 + z * 5352 + 14500) >> 12
+        m[4 * k + 3] = (z * 2217 - x * 5352 + 7500) >> 12
+    for k in range(4):
+        a = m[k] + m[12 + k]
+        b = m[4 + k] + m[8 + k]
+        x = m[4 + k] - m[8 + k]
+        z = m[k] - m[12 + k]
+        out[o + k] = (a + b + 7) >> 4
+        out[o + 8 + k] = (a - b + 7) >> 4
+        out[o + 4 + k] = ((x * 2217 + z * 5352 + 12000) >> 16) + (1 if z != 0 else 0)
+        out[o + 12 + k] = (z * 2217 - x * 5352 + 51000) >> 16
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def forward_wht(out: cython.p_short, o: cython.Py_ssize_t) -> cython.void:
+    """Move the DCs of the 16 Y blocks into block 24: forward WHT with libvpx's rounding."""
+    m = cython.declare(cython.int[16])
+    k: cython.Py_ssize_t
+    a: cython.int
+    b: cython.int
+    p: cython.int
+    q: cython.int
+    for k in range(4):
+        a = (out[o + 64 * k] + out[o + 64 * k + 32]) * 4
+        b = (out[o + 64 * k] - out[o + 64 * k + 32]) * 4
+        p = (out[o + 64 * k + 16] - out[o + 64 * k + 48]) * 4
+        q = (out[o + 64 * k + 16] + out[o + 64 * k + 48]) * 4
+        m[4 * k] = a + q + (1 if a != 0 else 0)
+        m[4 * k + 1] = b + p
+        m[4 * k + 2] = b - p
+        m[4 * k + 3] = a - q
+    for k in range(16):
+        out[o + 16 * k] = 0
+    for k in range(4):
+        a = m[k] + m[8 + k]
+        b = m[k] - m[8 + k]
+        p = m[4 + k] - m[12 + k]
+        q = m[4 + k] + m[12 + k]
+        out[o + 384 + k] = (a + q + (1 if a + q < 0 else 0) + 3) >> 3
+        out[o + 388 + k] = (b + p + (1 if b + p < 0 else 0) + 3) >> 3
+        out[o + 392 + k] = (b - p + (1 if b - p < 0 else 0) + 3) >> 3
+        out[o + 396 + k] = (a - q + (1 if a - q < 0 else 0) + 3) >> 3
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def forward_residue(
+    src: cython.p_uchar,
+    sy: cython.Py_ssize_t,
+    s_stride: cython.Py_ssize_t,
+    su: cython.Py_ssize_t,
+    sv: cython.Py_ssize_t,
+    suv_stride: cython.Py_ssize_t,
+    pred: cython.p_uchar,
+    py: cython.Py_ssize_t,
+    p_stride: cython.Py_ssize_t,
+    pu: cython.Py_ssize_t,
+    pv: cython.Py_ssize_t,
+    puv_stride: cython.Py_ssize_t,
+    has_y2: cython.int,
+    out: cython.p_short,
+    o: cython.Py_ssize_t,
+) -> cython.void:
+    """Coefficients of a macroblock's residue src - pred: 25 blocks of 16 at out[o].
+
+    With has_y2 the Y blocks' DCs become block 24 and are zero themselves; without, block 24 is left alone.
+    """
+    b: cython.Py_ssize_t
+    k: cython.Py_ssize_t
+    j: cython.Py_ssize_t
+    for b in range(16):
+        k = (b >> 2) * 4
+        j = (b & 3) * 4
+        forward_block(src, sy + k * s_stride + j, s_stride, pred, py + k * p_stride + j, p_stride, out, o + 16 * b)
+    for b in range(4):
+        k = (b >> 1) * 4
+        j = (b & 1) * 4
+        forward_block(
+            src, su + k * suv_stride + j, suv_stride, pred, pu + k * puv_stride + j, puv_stride, out, o + 256 + 16 * b
+        )
+        forward_block(
+            src, sv + k * suv_stride + j, suv_stride, pred, pv + k * puv_stride + j, puv_stride, out, o + 320 + 16 * b
+        )
+    if has_y2:
+        forward_wht(out, o)
+
+
+def add_frame(dst: bytearray, mbw: int, mbh: int, levels: bytes, eobs: bytes, has_y2: bytes, factors: bytes) -> None:
+    """Add the residue of every macroblock to a raster: the kernel as tests and benchmarks call it.
+
+    levels: int16, 400 a macroblock; eobs: 25 a macroblock; has_y2: one a macroblock; factors: 6 of C's int for all.
+    """
+    w: cython.Py_ssize_t = mbw
+    h: cython.Py_ssize_t = mbh
+    k: cython.Py_ssize_t
+    y: cython.Py_ssize_t
+    u: cython.Py_ssize_t
+    d: cython.p_uchar = dst
+    e: cython.p_uchar = eobs
+    t: cython.p_uchar = has_y2
+    q: cython.p_short
+    f: cython.p_int
+    if cython.compiled:
+        q = cython.cast(cython.p_short, cython.cast(cython.p_uchar, levels))
+        f = cython.cast(cython.p_int, cython.cast(cython.p_uchar, factors))
+    else:
+        q = memoryview(levels).cast("h")
+        f = memoryview(factors).cast("i")
+    with cython.nogil:
+        for k in range(w * h):
+            y = (k // w) * 256 * w + k % w * 16
+            u = 256 * w * h + (k // w) * 64 * w + k % w * 8
+            add_residue(q, 400 * k, e, 25 * k, t[k], f, 0, d, y, 16 * w, u, u + 64 * w * h, 8 * w)
+
+
+def forward_frame(src: bytes, pred: bytes, mbw: int, mbh: int, has_y2: bytes, out: bytearray) -> None:
+    """Forward transforms of every macroblock's src - pred, the way back of add_frame (out: int16, 400 a macroblock)."""
+    w: cython.Py_ssize_t = mbw
+    h: cython.Py_ssize_t = mbh
+    k: cython.Py_ssize_t
+    y: cython.Py_ssize_t
+    u: cython.Py_ssize_t
+    v: cython.Py_ssize_t
+    s: cython.p_uchar = src
+    p: cython.p_uchar = pred
+    t: cython.p_uchar = has_y2
+    q: cython.p_short
+    if cython.compiled:
+        q = cython.cast(cython.p_short, cython.cast(cython.p_uchar, out))
+    else:
+        q = memoryview(out).cast("h")
+    with cython.nogil:
+        for k in range(w * h):
+            y = (k // w) * 256 * w + k % w * 16
+            u = 256 * w * h + (k // w) * 64 * w + k % w * 8
+            v = u + 64 * w * h
+            forward_residue(s, y, 16 * w, u, v, 8 * w, p, y, 16 * w, u, v, 8 * w, t[k], q, 400 * k)
