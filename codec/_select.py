@@ -1,9 +1,10 @@
 """Which build of the codec runs: the compiled one that suits the processor, or the source as it is."""
 
 import os
+import sys
 
 # What a processor must have for x86-64-v3, by its names in /proc/cpuinfo ("abm" is where lzcnt hides).
-_V3 = frozenset("avx avx2 bmi1 bmi2 f16c fma abm movbe".split())
+_V3 = frozenset(("avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"))
 
 UNCOMPILED = "uncompiled"
 
@@ -17,14 +18,13 @@ def select(path: list[str]) -> str:
     present = sorted(os.listdir(compiled)) if os.path.isdir(compiled) else []
     forced = os.environ.get("FASTSLOW_CODEC")
     if forced and forced not in (UNCOMPILED, *present):
-        raise ImportError(f"FASTSLOW_CODEC={forced}: no such build of the codec; here are {', '.join((UNCOMPILED, *present))}")
+        here = ", ".join((UNCOMPILED, *present))
+        raise ImportError(f"FASTSLOW_CODEC={forced}: no such build of the codec; here are {here}")
     build = forced or next((name for name in _suitable() if name in present), None)
     if build is None:
         import warnings
 
-        warnings.warn(
-            "the codec runs uncompiled, about a thousand times slower; `python codec/build.py` compiles it", stacklevel=3
-        )
+        warnings.warn("the codec runs uncompiled, a thousand times slower: see `python codec/build.py`", stacklevel=3)
         return UNCOMPILED
     if build != UNCOMPILED:
         path.insert(0, os.path.join(compiled, build))
@@ -33,6 +33,8 @@ def select(path: list[str]) -> str:
 
 def _suitable() -> tuple[str, ...]:
     """The builds that this machine can run, best first."""
+    if sys.implementation.name != "cpython" or "t" in sys.abiflags:
+        return ()  # the free-threaded Python does not load what was built for the limited API
     machine = os.uname().machine
     if machine == "x86_64" and _has_v3():
         return ("x86_64_v3", "x86_64")

@@ -1,9 +1,10 @@
 """Compile the codec: `python codec/build.py [--target T]... [module...]`, the only build script.
 
-A module in Cython's pure Python mode goes through Cython once and through clang (`python -m ziglang cc`, from PyPI) once for
-each target. The result, codec/_compiled/<target>/<module>.abi3.so, serves CPython 3.11 and later; codec/__init__.py puts
-the folder that suits the machine before the source. Only what changed is built: a library carries the fingerprint of all
-that went into it as its ELF build id, so nothing else is kept, and two builds at once do each other no harm.
+A module in Cython's pure Python mode goes through Cython once and through clang (`python -m ziglang cc`, from PyPI)
+once for each target. The result, codec/_compiled/<target>/<module>.abi3.so, serves CPython 3.11 and later;
+codec/__init__.py puts the folder that suits the machine before the source. Only what changed is built: a library
+carries the fingerprint of all that went into it as its ELF build id, so nothing else is kept, and two builds at once
+do each other no harm.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ COMPILED = PACKAGE / "_compiled"
 SHOWN = 12  # lines of errors of one module
 LISTINGS = ROOT / "build" / "codec"  # where --annotate and --debug leave the C and its annotated listing
 
-CYTHON = ("-m", "cython", "-3", "-Xboundscheck=False", "-Xwraparound=False", "-Xcdivision=True", "-Xinitializedcheck=False")
+DIRECTIVES = ("boundscheck=False", "wraparound=False", "cdivision=True", "initializedcheck=False")
+CYTHON = ("-m", "cython", "-3", *(f"-X{directive}" for directive in DIRECTIVES))
 # No fused multiply-add: a rate-distortion sum must not depend on the build that computed it.
 CC = ("-shared", "-fPIC", "-ffp-contract=off", "-DPy_LIMITED_API=0x030b0000")
 
@@ -71,7 +73,7 @@ def default_targets() -> list[Target]:
 
 
 def debug_target() -> Target:
-    """The target that finds stray reads and undefined behaviour. Needs the system's compiler: zig has no address sanitizer."""
+    """The target that finds stray reads and undefined behaviour, by the system's compiler: zig has no such sanitizer."""
     compiler = shutil.which("gcc") or shutil.which("clang")
     if not compiler:
         raise BuildError("--debug needs gcc or clang on the PATH")
@@ -120,7 +122,7 @@ def _tools() -> bytes:
 
 
 def fingerprint(digest: bytes, target: Target) -> bytes:
-    """The build id of a library: 20 bytes that depend on its sources, the options, and the versions of the compilers."""
+    """The build id of a library: 20 bytes that depend on its sources, the options and the compilers' versions."""
     options = "\0".join((*target.cython, *target.compiler[1:]))
     return hashlib.sha256(digest + options.encode() + _tools()).digest()[:20]
 
@@ -150,7 +152,7 @@ def translate(module: str, target: Target, work: Path, *options: str) -> bytes:
 
 
 def compile_c(module: str, digest: bytes, target: Target, work: Path, headers: Sequence[str], folder: Path) -> Path:
-    """Compile work/<module>.c into the library of `module` for `target`, which is replaced in one step or not at all."""
+    """Compile work/<module>.c into the library of `module` for `target`: replaced in one step, or not at all."""
     path = library(module, target, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}")
@@ -177,20 +179,31 @@ def _run(command: Sequence[str], telling: str) -> None:
         print(line, file=sys.stderr)
 
 
-def python_headers(work: Path) -> list[str]:
-    """The compiler options for `#include "Python.h"`; `work` may be used for files."""
-    include = Path(sysconfig.get_paths()["include"])
-    if not (include / "Python.h").exists():
-        raise BuildError(f"{include}/Python.h is missing: install the headers of this Python (python3-dev)")
-    # Debian's pyconfig.h includes <machine/pythonX.Y/pyconfig.h> from a folder that a cross compiler does not search and
-    # for a machine that is not there. What counts is the same for all targets: 64 bits, little endian, glibc.
-    machine = sysconfig.get_config_var("MULTIARCH") or ""
-    real = include.parent / machine / include.name / "pyconfig.h"
-    if machine and real.exists():
-        for name in ("x86_64-linux-gnu", "aarch64-linux-gnu"):
-            copy = work / name / include.name / "pyconfig.h"
+def python_include() -> Path:
+    """The folder of a Python.h: this Python's, or any other's from 3.11 on, for the limited API is the same in all."""
+    own = Path(sysconfig.get_paths()["include"])
+    others = [Path("/usr/include"), *Path.home().glob(".pyenv/versions/*/include")]
+    others += Path.home().glob(".local/share/uv/python/*/include")
+    found = (path for folder in others for path in sorted(folder.glob("python3.1[1-9]")))
+    for include in (own, *found):
+        if (include / "Python.h").exists():
+            return include
+    raise BuildError(
+        f"{own}/Python.h is missing: install python3-dev, or, without root, `pip install uv; uv python install 3.13`"
+    )
+
+
+def header_options(work: Path) -> list[str]:
+    """The compiler's options for `#include "Python.h"`; a file that they need goes to `work`."""
+    include = python_include()
+    # Debian's pyconfig.h includes <machine/pythonX.Y/pyconfig.h>, from a folder that a cross compiler does not search
+    # and for a machine that is not there. What counts is the same for all targets: 64 bits, little endian, glibc.
+    for real in include.parent.glob(f"*-linux-gnu/{include.name}/pyconfig.h"):
+        for machine in ("x86_64-linux-gnu", "aarch64-linux-gnu"):
+            copy = work / machine / include.name / "pyconfig.h"
             copy.parent.mkdir(parents=True)
             shutil.copy(real, copy)
+        break
     return [f"-I{include}", f"-I{work}"]
 
 
@@ -212,7 +225,7 @@ def build(
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         work = listings or Path(scratch)
         work.mkdir(parents=True, exist_ok=True)
-        headers = python_headers(Path(scratch))
+        headers = header_options(Path(scratch))
         options = ["--annotate"] if listings else []
         first = {pool.submit(translate, m, ts[0], work, *options): m for m, ts in stale.items() if ts}
         second: list[Future[Path]] = []
@@ -242,10 +255,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compile the codec; only what changed is built.")
     parser.add_argument("modules", nargs="*", metavar="module", help="such as loopfilter (default: all)")
     parser.add_argument("--target", action="append", choices=TARGETS, help="default: what this machine can run")
+    parser.add_argument("--headers", action="store_true", help="only say where Python.h is")
     parser.add_argument("--debug", action="store_true", help="a build with address and undefined-behaviour sanitizers")
     parser.add_argument("--annotate", action="store_true", help=f"leave C and annotated listings in {LISTINGS.name}/")
     args = parser.parse_args()
     try:
+        if args.headers:
+            print(python_include())
+            return
         targets = [debug_target()] if args.debug else [TARGETS[name] for name in args.target or ()]
         for path in build(args.modules, targets, listings=LISTINGS if args.annotate or args.debug else None):
             print(path.relative_to(ROOT), flush=True)
@@ -254,7 +271,7 @@ def main() -> None:
     if args.debug:
         compiler = targets[0].compiler[0]
         asan = subprocess.check_output([compiler, "-print-file-name=libasan.so"], text=True).strip()
-        print(f"run with: FASTSLOW_CODEC=debug PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD={asan} python ...")
+        print(f"run with: FASTSLOW_CODEC=debug PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD={asan}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,23 @@
+"""What every test may use: the folder of vectors and clips beside the project, where it is there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import codec
+
+SHARED = Path(os.environ.get("FASTSLOW_SHARED") or Path(__file__).resolve().parents[2] / "shared")
+
+
+def pytest_report_header() -> list[str]:
+    found = SHARED if SHARED.is_dir() else "not here, so what needs its vectors and clips is skipped (FASTSLOW_SHARED)"
+    return [f"codec: {codec.BUILD}", f"shared: {found}"]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of test vectors and clips that is no part of the project."""
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is not here")
+    return SHARED
