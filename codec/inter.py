@@ -163,7 +163,7 @@ def predict_inter(
         b = m + 2 * (2 * i + (j >> 1))
         y = mvs[b]
         x = mvs[b + 1]
-        if split:
+        if split == 2:
             y += mvs[b + 2] + mvs[b + 8] + mvs[b + 10]
             x += mvs[b + 3] + mvs[b + 9] + mvs[b + 11]
             y = (y + 2) >> 2 if y >= 0 else -((2 - y) >> 2)
