@@ -24,7 +24,8 @@ def select(path: list[str]) -> str:
     if build is None:
         import warnings
 
-        warnings.warn("the codec runs uncompiled, a thousand times slower: see `python codec/build.py`", stacklevel=3)
+        slow = "the codec runs uncompiled, a thousand times slower: `python -m codec.build` compiles it"
+        warnings.warn(slow, stacklevel=3)
         return UNCOMPILED
     if build != UNCOMPILED:
         path.insert(0, os.path.join(compiled, build))

@@ -73,7 +73,7 @@ def default_targets() -> list[Target]:
 
 
 def debug_target() -> Target:
-    """The target that finds stray reads and undefined behaviour, by the system's compiler: zig has no such sanitizer."""
+    """The target that finds stray reads and undefined behaviour. It needs the system's compiler: zig lacks that."""
     compiler = shutil.which("gcc") or shutil.which("clang")
     if not compiler:
         raise BuildError("--debug needs gcc or clang on the PATH")
@@ -171,6 +171,7 @@ def _run(command: Sequence[str], telling: str) -> None:
     lines = done.stdout.splitlines()
     told = [line for line in lines if re.search(telling, line)]
     if done.returncode:
+        told = [line for line in told if not line.startswith("warning")]
         # Cython follows one mistake with a complaint about the GIL for every place that it reaches.
         told.sort(key=lambda line: bool(re.search("without (the )?gil", line, re.IGNORECASE)))
         more = [f"... and {len(told) - SHOWN} more like this"] if len(told) > SHOWN else []

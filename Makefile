@@ -1,0 +1,49 @@
+# Every target does its own set-up: a virtual environment in .venv, pinned packages, the compiled codec.
+# It needs Python 3.11 or later (PYTHON=python3.12 names another one), and neither a compiler nor root.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench codec clean help
+
+help:
+	@echo "make demo   encode a clip, VIDEO=file or one made for it, beside plain libvpx and plain chunks"
+	@echo "make test   run every test"
+	@echo "make check  lint, formatting, types, layers of the house"
+	@echo "make bench  measure speed and compression beside libvpx"
+	@echo "make clean  remove everything that was made"
+
+demo: codec
+	$(BIN)/python -m bench.demo $(if $(VIDEO),"$(VIDEO)")
+
+test: codec
+	$(BIN)/python -m pytest -n logical --dist worksteal
+
+check: codec
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_house.py
+
+bench: codec
+	$(BIN)/python -m bench
+
+# Builds only what changed, so it is asked each time.
+codec: $(READY)
+	@$(BIN)/python codec/build.py
+
+$(READY): pyproject.toml constraints.txt setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fastslow needs Python 3.11 or later: make PYTHON=...")'
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools Cython ziglang
+	# A Python without Python.h borrows that of another one, which needs no root.
+	$(BIN)/python codec/build.py --headers >/dev/null 2>&1 || \
+		{ $(BIN)/pip install --quiet --constraint constraints.txt uv && $(BIN)/uv python install 3.13; } || true
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info codec/_compiled .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -exec rm -rf {} +
