@@ -4,3 +4,22 @@ from codec._select import select
 
 BUILD = select(__path__)
 """What runs: "x86_64_v3", "x86_64", "aarch64" or "uncompiled"."""
+
+from codec.decode import decode, parse  # noqa: E402  the build must be chosen first
+from codec.errors import CodecError, CorruptState, CorruptStream, Mismatch  # noqa: E402
+from codec.frame import Frame  # noqa: E402
+from codec.image import Image  # noqa: E402
+from codec.state import State  # noqa: E402
+
+__all__ = [
+    "BUILD",
+    "CodecError",
+    "CorruptState",
+    "CorruptStream",
+    "Frame",
+    "Image",
+    "Mismatch",
+    "State",
+    "decode",
+    "parse",
+]

@@ -1,0 +1,596 @@
+"""Modes, motion vectors, segments and skips of the macroblocks: read and written (RFC 6386 §10, §11, §16, §17).
+
+``read_modes`` and ``write_modes`` go through the same syntax in the same order; both stand on the same trees,
+contexts and search among the neighbours (``survey``, ``settle``).
+"""
+
+from __future__ import annotations
+
+import cython
+
+from codec import mode_tables
+
+if cython.compiled:
+    from cython.cimports.codec.boolcoder import BoolReader, BoolWriter
+    from cython.cimports.codec.decisions import Decisions
+else:
+    from codec.boolcoder import BoolReader, BoolWriter
+    from codec.decisions import Decisions
+
+__all__ = ["read_modes", "write_modes"]
+
+B_PRED = cython.declare(cython.int, 4)
+NEARESTMV = cython.declare(cython.int, 5)
+NEARMV = cython.declare(cython.int, 6)
+ZEROMV = cython.declare(cython.int, 7)
+NEWMV = cython.declare(cython.int, 8)
+SPLITMV = cython.declare(cython.int, 9)
+
+# §17.2: places in the 19 probabilities of a vector component.
+MV_SIGN = cython.declare(cython.int, 1)
+MV_SHORT = cython.declare(cython.int, 2)
+MV_LONG = cython.declare(cython.int, 9)
+MV_LONG_BITS = cython.declare(cython.int, 10)
+MV_PROBS = cython.declare(cython.int, 19)
+
+# Places in ``near``: four candidate vectors (row, column), then their weights. The first candidate begins as the
+# zero vector and ends as the best one.
+NEAREST = cython.declare(cython.int, 1)
+NEAR = cython.declare(cython.int, 2)
+WEIGHT = cython.declare(cython.int, 8)
+
+key_y_mode_tree = mode_tables.KEY_Y_MODE_TREE
+key_y_mode_probs = mode_tables.KEY_Y_MODE_PROBS
+y_mode_tree = mode_tables.Y_MODE_TREE
+uv_mode_tree = mode_tables.UV_MODE_TREE
+key_uv_mode_probs = mode_tables.KEY_UV_MODE_PROBS
+b_mode_tree = mode_tables.B_MODE_TREE
+b_mode_probs = mode_tables.B_MODE_PROBS
+key_b_mode_probs = mode_tables.KEY_B_MODE_PROBS
+small_mv_tree = mode_tables.SMALL_MV_TREE
+split_tree = mode_tables.SPLIT_TREE
+split_probs = mode_tables.SPLIT_PROBS
+split_parts = mode_tables.SPLIT_PARTS
+split_first = mode_tables.SPLIT_FIRST
+split_part = mode_tables.SPLIT_PART
+split_mv_contexts = mode_tables.SPLIT_MV_CONTEXTS
+mode_contexts = mode_tables.MODE_CONTEXTS
+
+
+# --- what the neighbours say (§16.3) ---
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def survey(
+    d: Decisions,
+    at: cython.Py_ssize_t,
+    column: cython.Py_ssize_t,
+    row: cython.Py_ssize_t,
+    bias: cython.p_uchar,
+    near: cython.p_int,
+) -> cython.void:
+    """Collect the vectors of the macroblocks above, left and above left, with their weights.
+
+    ``bias`` holds the sign biases of the references 0..3: a vector into a frame of the other sign is inverted.
+    """
+    i: cython.int
+    found: cython.int = 0
+    weight: cython.int
+    other: cython.Py_ssize_t
+    y: cython.int
+    x: cython.int
+    for i in range(12):
+        near[i] = 0
+    for i in range(3):
+        if (i != 1 and row == 0) or (i != 0 and column == 0):
+            continue
+        other = at - (d.columns if i != 1 else 0) - (1 if i != 0 else 0)
+        if d.reference[other] == 0:
+            continue
+        weight = 2 if i < 2 else 1
+        y = d.vector[32 * other]
+        x = d.vector[32 * other + 1]
+        if d.y_mode[other] == SPLITMV:  # the last subblock stands for all
+            y = d.vector[32 * other + 30]
+            x = d.vector[32 * other + 31]
+        if y == 0 and x == 0:
+            near[WEIGHT] += weight
+            continue
+        if bias[d.reference[other]] != bias[d.reference[at]]:
+            y = -y
+            x = -x
+        if found == 0 or y != near[2 * found] or x != near[2 * found + 1]:
+            found += 1
+            near[2 * found] = y
+            near[2 * found + 1] = x
+        near[WEIGHT + found] += weight
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def settle(
+    d: Decisions, at: cython.Py_ssize_t, column: cython.Py_ssize_t, row: cython.Py_ssize_t, near: cython.p_int
+) -> cython.void:
+    """Order the candidates: nearest, near, best (in the place of zero); the last weight becomes that of SPLITMV."""
+    swap: cython.int
+    i: cython.int
+    # Three different vectors in sequence, the third equal to the first: it strengthens the first.
+    if near[WEIGHT + 3] and near[6] == near[2] and near[7] == near[3]:
+        near[WEIGHT + NEAREST] += 1
+    near[WEIGHT + 3] = 0
+    if row > 0 and d.y_mode[at - d.columns] == SPLITMV:
+        near[WEIGHT + 3] += 2
+    if column > 0 and d.y_mode[at - 1] == SPLITMV:
+        near[WEIGHT + 3] += 2
+    if row > 0 and column > 0 and d.y_mode[at - d.columns - 1] == SPLITMV:
+        near[WEIGHT + 3] += 1
+    if near[WEIGHT + NEAR] > near[WEIGHT + NEAREST]:
+        swap = near[WEIGHT + NEAR]
+        near[WEIGHT + NEAR] = near[WEIGHT + NEAREST]
+        near[WEIGHT + NEAREST] = swap
+        for i in range(2):
+            swap = near[2 * NEAR + i]
+            near[2 * NEAR + i] = near[2 * NEAREST + i]
+            near[2 * NEAREST + i] = swap
+    if near[WEIGHT + NEAREST] >= near[WEIGHT]:
+        near[0] = near[2]
+        near[1] = near[3]
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def clamp(
+    d: Decisions, column: cython.Py_ssize_t, row: cython.Py_ssize_t, near: cython.p_int, which: cython.int
+) -> cython.void:
+    """Keep a candidate from pointing more than a macroblock out of the frame."""
+    top: cython.int = -64 * cython.cast(cython.int, row + 1)
+    left: cython.int = -64 * cython.cast(cython.int, column + 1)
+    bottom: cython.int = 64 * cython.cast(cython.int, d.rows - row)
+    right: cython.int = 64 * cython.cast(cython.int, d.columns - column)
+    near[2 * which] = min(max(near[2 * which], top), bottom)
+    near[2 * which + 1] = min(max(near[2 * which + 1], left), right)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def beside(
+    d: Decisions, at: cython.Py_ssize_t, block: cython.int, above: cython.int, edge: cython.int
+) -> cython.Py_ssize_t:
+    """Return where in ``d.vector`` the vector left of a subblock is (or above it); -1 outside of the frame."""
+    other: cython.Py_ssize_t
+    if above:
+        if block >= 4:
+            return 32 * at + 2 * (block - 4)
+        other = at - d.columns
+        block += 12
+    else:
+        if block & 3:
+            return 32 * at + 2 * (block - 1)
+        other = at - 1
+        block += 3
+    if edge:
+        return -1
+    return 32 * other + (2 * block if d.y_mode[other] == SPLITMV else 0)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def part_context(
+    d: Decisions,
+    at: cython.Py_ssize_t,
+    column: cython.Py_ssize_t,
+    row: cython.Py_ssize_t,
+    block: cython.int,
+    around: cython.p_int,
+) -> cython.int:
+    """Put the vectors left of and above a subblock into ``around``; return their row of ``split_mv_contexts``."""
+    left: cython.Py_ssize_t = beside(d, at, block, 0, column == 0)
+    above: cython.Py_ssize_t = beside(d, at, block, 1, row == 0)
+    around[0] = d.vector[left] if left >= 0 else 0
+    around[1] = d.vector[left + 1] if left >= 0 else 0
+    around[2] = d.vector[above] if above >= 0 else 0
+    around[3] = d.vector[above + 1] if above >= 0 else 0
+    return (
+        4 * (around[2] == 0 and around[3] == 0)
+        + 2 * (around[0] == 0 and around[1] == 0)
+        + (around[0] == around[2] and around[1] == around[3])
+    )
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def b_mode_beside(
+    d: Decisions, at: cython.Py_ssize_t, block: cython.int, above: cython.int, edge: cython.int
+) -> cython.int:
+    """Return the subblock mode above a subblock, or left of it, as context on a key frame (§11.3)."""
+    other: cython.Py_ssize_t
+    mode: cython.int
+    if above:
+        if block >= 4:
+            return d.b_mode[16 * at + block - 4]
+        other = at - d.columns
+        block += 12
+    else:
+        if block & 3:
+            return d.b_mode[16 * at + block - 1]
+        other = at - 1
+        block += 3
+    if edge:
+        return 0
+    mode = d.y_mode[other]
+    if mode == B_PRED:
+        return d.b_mode[16 * other + block]
+    # V_PRED is B_VE, H_PRED is B_HE, TM_PRED is B_TM, everything else B_DC.
+    return 0 if mode == 0 or mode > 3 else (mode + 1 if mode < 3 else 1)
+
+
+# --- reading ---
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def wrap(x: cython.int) -> cython.int:
+    """Keep a vector component in the fifteen bits that libvpx has for it."""
+    return ((x + 16384) & 32767) - 16384
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def read_component(r: BoolReader, probs: cython.p_uchar, p: cython.Py_ssize_t) -> cython.int:
+    """Read one component of a vector difference (§17.2)."""
+    x: cython.int = 0
+    i: cython.int
+    if r.read(probs[p]):
+        for i in range(3):
+            x += r.read(probs[p + MV_LONG + i]) << i
+        i = MV_LONG_BITS - 1
+        while i > 3:
+            x += r.read(probs[p + MV_LONG + i]) << i
+            i -= 1
+        # Bit 3 is known to be set when no higher one is: else the number would have been short.
+        if x <= 15 or r.read(probs[p + MV_LONG + 3]):
+            x += 8
+    else:
+        x = r.read_tree(small_mv_tree, probs, p + MV_SHORT)
+    if x and r.read(probs[p + MV_SIGN]):
+        x = -x
+    return x
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def read_split(
+    r: BoolReader,
+    d: Decisions,
+    at: cython.Py_ssize_t,
+    column: cython.Py_ssize_t,
+    row: cython.Py_ssize_t,
+    near: cython.p_int,
+    probs: cython.p_uchar,
+) -> cython.void:
+    """Read the vectors of a SPLITMV macroblock, part by part."""
+    around = cython.declare(cython.int[4])
+    shape: cython.int = r.read_tree(split_tree, split_probs, 0)
+    part: cython.int
+    block: cython.int
+    context: cython.Py_ssize_t
+    y: cython.int
+    x: cython.int
+    d.split_shape[at] = shape
+    for part in range(split_parts[shape]):
+        context = 3 * part_context(d, at, column, row, split_first[16 * shape + part], around)
+        y = around[0]
+        x = around[1]
+        if r.read(split_mv_contexts[context]):
+            y = around[2]
+            x = around[3]
+            if r.read(split_mv_contexts[context + 1]):
+                y = 0
+                x = 0
+                if r.read(split_mv_contexts[context + 2]):
+                    y = wrap(near[0] + read_component(r, probs, 0))
+                    x = wrap(near[1] + read_component(r, probs, MV_PROBS))
+        for block in range(16):
+            if split_part[16 * shape + block] == part:
+                d.vector[32 * at + 2 * block] = y
+                d.vector[32 * at + 2 * block + 1] = x
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def read_inter(
+    r: BoolReader,
+    d: Decisions,
+    at: cython.Py_ssize_t,
+    column: cython.Py_ssize_t,
+    row: cython.Py_ssize_t,
+    bias: cython.p_uchar,
+    probs: cython.p_uchar,
+) -> cython.void:
+    """Read mode and vectors of a macroblock that is predicted from another frame (§16.3)."""
+    near = cython.declare(cython.int[12])
+    y: cython.int = 0
+    x: cython.int = 0
+    mode: cython.int = ZEROMV
+    survey(d, at, column, row, bias, near)
+    if r.read(mode_contexts[4 * near[WEIGHT]]):
+        settle(d, at, column, row, near)
+        if not r.read(mode_contexts[4 * near[WEIGHT + NEAREST] + 1]):
+            mode = NEARESTMV
+            clamp(d, column, row, near, NEAREST)
+            y = near[2 * NEAREST]
+            x = near[2 * NEAREST + 1]
+        elif not r.read(mode_contexts[4 * near[WEIGHT + NEAR] + 2]):
+            mode = NEARMV
+            clamp(d, column, row, near, NEAR)
+            y = near[2 * NEAR]
+            x = near[2 * NEAR + 1]
+        else:
+            clamp(d, column, row, near, 0)
+            if r.read(mode_contexts[4 * near[WEIGHT + 3] + 3]):
+                d.y_mode[at] = SPLITMV
+                read_split(r, d, at, column, row, near, probs)
+                return
+            mode = NEWMV
+            y = wrap(near[0] + read_component(r, probs, 0))
+            x = wrap(near[1] + read_component(r, probs, MV_PROBS))
+    d.y_mode[at] = mode
+    d.vector[32 * at] = y
+    d.vector[32 * at + 1] = x
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def read_key_intra(
+    r: BoolReader, d: Decisions, at: cython.Py_ssize_t, column: cython.Py_ssize_t, row: cython.Py_ssize_t
+) -> cython.void:
+    """Read the modes of a macroblock of a key frame (§11.2, §11.3)."""
+    block: cython.int
+    context: cython.Py_ssize_t
+    d.y_mode[at] = r.read_tree(key_y_mode_tree, key_y_mode_probs, 0)
+    if d.y_mode[at] == B_PRED:
+        for block in range(16):
+            context = 10 * b_mode_beside(d, at, block, 1, row == 0)
+            context = 9 * (context + b_mode_beside(d, at, block, 0, column == 0))
+            d.b_mode[16 * at + block] = r.read_tree(b_mode_tree, key_b_mode_probs, context)
+    d.uv_mode[at] = r.read_tree(uv_mode_tree, key_uv_mode_probs, 0)
+
+
+def read_modes(reader: BoolReader, header: object, d: Decisions) -> None:
+    """Read the rest of the first partition (§19.3) into ``d``.
+
+    ``d.segments`` must hold the map that applies where the frame sends none.
+    """
+    r: BoolReader = reader
+    probabilities = header.probabilities
+    y_probs: cython.p_uchar = probabilities.y_modes
+    uv_probs: cython.p_uchar = probabilities.uv_modes
+    mv_probs: cython.p_uchar = probabilities.vectors
+    segment_probs = cython.declare(cython.int[3])
+    bias = cython.declare(cython.uchar[4])
+    segment_probs[0], segment_probs[1], segment_probs[2] = header.segment_probs
+    bias[0] = bias[1] = 0
+    bias[2] = header.golden_sign_bias
+    bias[3] = header.altref_sign_bias
+    key: cython.int = header.key_frame
+    segments: cython.int = header.update_segment_map
+    may_skip: cython.int = header.may_skip
+    prob_skip: cython.int = header.prob_skip
+    prob_intra: cython.int = header.prob_intra
+    prob_last: cython.int = header.prob_last
+    prob_golden: cython.int = header.prob_golden
+    row: cython.Py_ssize_t
+    column: cython.Py_ssize_t
+    at: cython.Py_ssize_t = 0
+    block: cython.int
+    with cython.nogil:
+        for row in range(d.rows):
+            for column in range(d.columns):
+                if segments:
+                    if r.read(segment_probs[0]):
+                        d.segment[at] = 2 + r.read(segment_probs[2])
+                    else:
+                        d.segment[at] = r.read(segment_probs[1])
+                d.skip[at] = r.read(prob_skip) if may_skip else 0
+                if key:
+                    read_key_intra(r, d, at, column, row)
+                elif r.read(prob_intra):
+                    d.reference[at] = 2 + r.read(prob_golden) if r.read(prob_last) else 1
+                    read_inter(r, d, at, column, row, bias, mv_probs)
+                else:
+                    d.y_mode[at] = r.read_tree(y_mode_tree, y_probs, 0)
+                    if d.y_mode[at] == B_PRED:
+                        for block in range(16):
+                            d.b_mode[16 * at + block] = r.read_tree(b_mode_tree, b_mode_probs, 0)
+                    d.uv_mode[at] = r.read_tree(uv_mode_tree, uv_probs, 0)
+                at += 1
+            if r.overrun():
+                break
+
+
+# --- writing ---
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def write_component(w: BoolWriter, probs: cython.p_uchar, p: cython.Py_ssize_t, value: cython.int) -> cython.void:
+    """Write one component of a vector difference (§17.2), -1023 to 1023."""
+    x: cython.int = -value if value < 0 else value
+    i: cython.int
+    w.write(probs[p], x > 7)
+    if x > 7:
+        for i in range(3):
+            w.write(probs[p + MV_LONG + i], (x >> i) & 1)
+        i = MV_LONG_BITS - 1
+        while i > 3:
+            w.write(probs[p + MV_LONG + i], (x >> i) & 1)
+            i -= 1
+        if x > 15:
+            w.write(probs[p + MV_LONG + 3], (x >> 3) & 1)
+    else:
+        w.write_tree(small_mv_tree, probs, p + MV_SHORT, x)
+    if x:
+        w.write(probs[p + MV_SIGN], value < 0)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def write_split(
+    w: BoolWriter,
+    d: Decisions,
+    at: cython.Py_ssize_t,
+    column: cython.Py_ssize_t,
+    row: cython.Py_ssize_t,
+    near: cython.p_int,
+    probs: cython.p_uchar,
+) -> cython.void:
+    """Write the vectors of a SPLITMV macroblock, each part as the cheapest of left, above, zero and new that says it."""
+    around = cython.declare(cython.int[4])
+    shape: cython.int = d.split_shape[at]
+    part: cython.int
+    block: cython.int
+    context: cython.Py_ssize_t
+    y: cython.int
+    x: cython.int
+    w.write_tree(split_tree, split_probs, 0, shape)
+    for part in range(split_parts[shape]):
+        block = split_first[16 * shape + part]
+        context = 3 * part_context(d, at, column, row, block, around)
+        y = d.vector[32 * at + 2 * block]
+        x = d.vector[32 * at + 2 * block + 1]
+        if y == around[0] and x == around[1]:
+            w.write(split_mv_contexts[context], 0)
+            continue
+        w.write(split_mv_contexts[context], 1)
+        if y == around[2] and x == around[3]:
+            w.write(split_mv_contexts[context + 1], 0)
+            continue
+        w.write(split_mv_contexts[context + 1], 1)
+        if y == 0 and x == 0:
+            w.write(split_mv_contexts[context + 2], 0)
+            continue
+        w.write(split_mv_contexts[context + 2], 1)
+        write_component(w, probs, 0, wrap(y - near[0]))
+        write_component(w, probs, MV_PROBS, wrap(x - near[1]))
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def write_inter(
+    w: BoolWriter,
+    d: Decisions,
+    at: cython.Py_ssize_t,
+    column: cython.Py_ssize_t,
+    row: cython.Py_ssize_t,
+    bias: cython.p_uchar,
+    probs: cython.p_uchar,
+) -> cython.void:
+    """Write mode and vectors of a macroblock that is predicted from another frame (§16.3)."""
+    near = cython.declare(cython.int[12])
+    mode: cython.int = d.y_mode[at]
+    survey(d, at, column, row, bias, near)
+    w.write(mode_contexts[4 * near[WEIGHT]], mode != ZEROMV)
+    if mode == ZEROMV:
+        return
+    settle(d, at, column, row, near)
+    w.write(mode_contexts[4 * near[WEIGHT + NEAREST] + 1], mode != NEARESTMV)
+    if mode == NEARESTMV:
+        return
+    w.write(mode_contexts[4 * near[WEIGHT + NEAR] + 2], mode != NEARMV)
+    if mode == NEARMV:
+        return
+    clamp(d, column, row, near, 0)
+    w.write(mode_contexts[4 * near[WEIGHT + 3] + 3], mode == SPLITMV)
+    if mode == SPLITMV:
+        write_split(w, d, at, column, row, near, probs)
+    else:
+        write_component(w, probs, 0, wrap(d.vector[32 * at] - near[0]))
+        write_component(w, probs, MV_PROBS, wrap(d.vector[32 * at + 1] - near[1]))
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def write_key_intra(
+    w: BoolWriter, d: Decisions, at: cython.Py_ssize_t, column: cython.Py_ssize_t, row: cython.Py_ssize_t
+) -> cython.void:
+    """Write the modes of a macroblock of a key frame (§11.2, §11.3)."""
+    block: cython.int
+    context: cython.Py_ssize_t
+    w.write_tree(key_y_mode_tree, key_y_mode_probs, 0, d.y_mode[at])
+    if d.y_mode[at] == B_PRED:
+        for block in range(16):
+            context = 10 * b_mode_beside(d, at, block, 1, row == 0)
+            context = 9 * (context + b_mode_beside(d, at, block, 0, column == 0))
+            w.write_tree(b_mode_tree, key_b_mode_probs, context, d.b_mode[16 * at + block])
+    w.write_tree(uv_mode_tree, key_uv_mode_probs, 0, d.uv_mode[at])
+
+
+def write_modes(writer: BoolWriter, header: object, d: Decisions) -> None:
+    """Write the macroblocks' part of the first partition (§19.3), the counterpart of ``read_modes``.
+
+    NEARESTMV and NEARMV are written as modes: the vectors in ``d`` must be those that the neighbours give.
+    """
+    w: BoolWriter = writer
+    probabilities = header.probabilities
+    y_probs: cython.p_uchar = probabilities.y_modes
+    uv_probs: cython.p_uchar = probabilities.uv_modes
+    mv_probs: cython.p_uchar = probabilities.vectors
+    segment_probs = cython.declare(cython.int[3])
+    bias = cython.declare(cython.uchar[4])
+    segment_probs[0], segment_probs[1], segment_probs[2] = header.segment_probs
+    bias[0] = bias[1] = 0
+    bias[2] = header.golden_sign_bias
+    bias[3] = header.altref_sign_bias
+    key: cython.int = header.key_frame
+    segments: cython.int = header.update_segment_map
+    may_skip: cython.int = header.may_skip
+    prob_skip: cython.int = header.prob_skip
+    prob_intra: cython.int = header.prob_intra
+    prob_last: cython.int = header.prob_last
+    prob_golden: cython.int = header.prob_golden
+    row: cython.Py_ssize_t
+    column: cython.Py_ssize_t
+    at: cython.Py_ssize_t = 0
+    block: cython.int
+    segment: cython.int
+    with cython.nogil:
+        for row in range(d.rows):
+            for column in range(d.columns):
+                if segments:
+                    segment = d.segment[at]
+                    w.write(segment_probs[0], segment > 1)
+                    w.write(segment_probs[2 if segment > 1 else 1], segment & 1)
+                if may_skip:
+                    w.write(prob_skip, d.skip[at])
+                if key:
+                    write_key_intra(w, d, at, column, row)
+                elif d.reference[at]:
+                    w.write(prob_intra, 1)
+                    w.write(prob_last, d.reference[at] > 1)
+                    if d.reference[at] > 1:
+                        w.write(prob_golden, d.reference[at] - 2)
+                    write_inter(w, d, at, column, row, bias, mv_probs)
+                else:
+                    w.write(prob_intra, 0)
+                    w.write_tree(y_mode_tree, y_probs, 0, d.y_mode[at])
+                    if d.y_mode[at] == B_PRED:
+                        for block in range(16):
+                            w.write_tree(b_mode_tree, b_mode_probs, 0, d.b_mode[16 * at + block])
+                    w.write_tree(uv_mode_tree, uv_probs, 0, d.uv_mode[at])
+                at += 1

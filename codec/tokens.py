@@ -1,0 +1,389 @@
+"""The coefficients of a macroblock as tokens: read and written (RFC 6386 §13).
+
+A macroblock has 25 blocks of 16 levels: 0-15 luma, 16-19 U, 20-23 V, 24 Y2; levels lie in raster order inside a
+block. ``eobs`` counts, per block, the positions in coding order up to the last token (0: nothing is coded); luma
+after Y2 begins at position 1. Contexts are 9 flags for what lies above and 9 for what lies left: luma 0-3,
+U 4-5, V 6-7, Y2 8.
+"""
+
+from __future__ import annotations
+
+import cython
+
+from codec.coefficient_tables import BANDS, EXTRA_BITS, ZIGZAG
+from codec.errors import CorruptStream
+
+if cython.compiled:
+    from cython.cimports.codec.boolcoder import BoolWriter
+    from cython.cimports.codec.intrinsics import leading_zeros
+else:
+    from codec.boolcoder import BoolWriter, leading_zeros
+
+__all__ = ["TokenPartitions", "read_tokens", "skip_tokens", "write_tokens"]
+
+# Strides of the probability table [block type][band][context][node].
+TYPE = cython.declare(cython.int, 264)
+BAND = cython.declare(cython.int, 33)
+CONTEXT = cython.declare(cython.int, 11)
+
+zigzag = ZIGZAG
+bands = BANDS
+# Category 0..5 at 16 * category: how many extra bits, then their probabilities.
+_EXTRA_BITS = b"".join((bytes([len(bits)]) + bits).ljust(16, b"\0") for _, bits in EXTRA_BITS)
+# The places of a block in the nine contexts.
+_ABOVE = bytes([*[0, 1, 2, 3] * 4, *[4, 5] * 2, *[6, 7] * 2, 8])
+_LEFT = bytes([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8])
+extra_bits = _EXTRA_BITS
+above_of = _ABOVE
+left_of = _LEFT
+
+
+@cython.final
+@cython.cclass
+class TokenPartitions:
+    """The readers of a frame's 1, 2, 4 or 8 token partitions (§9.5), which take the rows of macroblocks in turn.
+
+    Each is a ``BoolReader`` laid out in arrays: C code without the interpreter cannot hold a list of objects.
+    """
+
+    def __init__(self, data: bytes, start: int, log2: int) -> None:
+        count: int = 1 << log2
+        sizes: int = start
+        if not cython.compiled:
+            self.pos, self.end, self.value, self.range, self.count = ([0] * 8 for _ in range(5))
+        self.owner = data  # keeps the bytes alive that ``data`` points into
+        self.data = data
+        self.mask = count - 1
+        start += 3 * (count - 1)
+        for i in range(count):
+            size = len(data) - start
+            if i < count - 1:
+                size = int.from_bytes(data[sizes + 3 * i : sizes + 3 * i + 3], "little")
+            if size <= 0 or start + size > len(data):
+                raise CorruptStream(
+                    f"token partition {i} of {count} does not fit the frame (§9.5)", min(start, len(data))
+                )
+            self.pos[i] = start
+            start += size
+            self.end[i] = start
+            self.value[i] = 0
+            self.range[i] = 255
+            self.count[i] = -8
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def overrun(self) -> cython.int:
+        """Return the number of the first partition that was read past its end, counted from 1; 0 for none."""
+        i: cython.int
+        for i in range(self.mask + 1):
+            if (self.pos[i] - self.end[i]) * 8 > self.count[i]:
+                return i + 1
+        return 0
+
+    def ends(self) -> list[int]:
+        """Return the offsets at which the partitions end."""
+        return [self.end[i] for i in range(self.mask + 1)]
+
+
+# The reader's window (see boolcoder): a value on the stack, so that it stays in registers through a macroblock.
+Window = cython.struct(
+    pos=cython.Py_ssize_t,
+    end=cython.Py_ssize_t,
+    value=cython.ulonglong,
+    range=cython.uint,
+    count=cython.int,
+)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def refill(w: cython.pointer(Window), data: cython.p_uchar) -> cython.void:
+    """Take whole bytes in until the window is full; zeros past the end."""
+    shift: cython.int = 48 - w[0].count
+    while shift >= 0:
+        if w[0].pos < w[0].end:
+            w[0].value |= cython.cast(cython.ulonglong, data[w[0].pos]) << shift
+        w[0].pos += 1
+        w[0].count += 8
+        shift -= 8
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def bit(w: cython.pointer(Window), data: cython.p_uchar, prob: cython.uint) -> cython.int:
+    """Read one boolean: ``BoolReader.read`` on a window."""
+    split: cython.uint = 1 + (((w[0].range - 1) * prob) >> 8)
+    if w[0].count < 0:
+        refill(w, data)
+    bound: cython.ulonglong = cython.cast(cython.ulonglong, split) << 56
+    shift: cython.int
+    if w[0].value >= bound:
+        w[0].range -= split
+        w[0].value -= bound
+        shift = leading_zeros(w[0].range) - 24
+        w[0].range <<= shift
+        w[0].value <<= shift
+        w[0].count -= shift
+        return 1
+    shift = leading_zeros(split) - 24
+    w[0].range = split << shift
+    w[0].value <<= shift
+    w[0].count -= shift
+    return 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def read_large(
+    w: cython.pointer(Window), data: cython.p_uchar, probs: cython.p_uchar, p: cython.Py_ssize_t
+) -> cython.int:
+    """Read a magnitude of 2 or more (§13.2)."""
+    category: cython.int
+    value: cython.int = 0
+    i: cython.int
+    if not bit(w, data, probs[p + 3]):
+        if not bit(w, data, probs[p + 4]):
+            return 2
+        return 3 + bit(w, data, probs[p + 5])
+    if not bit(w, data, probs[p + 6]):
+        if not bit(w, data, probs[p + 7]):
+            return 5 + bit(w, data, 159)
+        value = 2 * bit(w, data, 165)
+        return 7 + value + bit(w, data, 145)
+    category = bit(w, data, probs[p + 8])
+    category = 2 + 2 * category + bit(w, data, probs[p + 9 + category])
+    for i in range(extra_bits[16 * category]):
+        value = 2 * value + bit(w, data, extra_bits[16 * category + 1 + i])
+    # The smallest values of the categories are 11, 19, 35 and 67.
+    return value + 3 + (2 << category)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def read_block(
+    w: cython.pointer(Window),
+    data: cython.p_uchar,
+    probs: cython.p_uchar,
+    p: cython.Py_ssize_t,
+    context: cython.int,
+    first: cython.int,
+    levels: cython.p_short,
+    c: cython.Py_ssize_t,
+) -> cython.int:
+    """Read a block's tokens from position ``first`` on; return its eob, 0 when there is none (§13.3)."""
+    i: cython.int = first
+    value: cython.int
+    at: cython.Py_ssize_t = p + BAND * bands[first] + CONTEXT * context
+    if not bit(w, data, probs[at]):
+        return 0
+    while True:
+        # After a zero the block cannot end, so the end is not asked for.
+        while not bit(w, data, probs[at + 1]):
+            i += 1
+            if i == 16:
+                return 16
+            at = p + BAND * bands[i]
+        if bit(w, data, probs[at + 2]):
+            value = read_large(w, data, probs, at)
+            context = 2
+        else:
+            value = 1
+            context = 1
+        if bit(w, data, 128):
+            value = -value
+        levels[c + zigzag[i]] = value
+        i += 1
+        if i == 16:
+            return 16
+        at = p + BAND * bands[i] + CONTEXT * context
+        if not bit(w, data, probs[at]):
+            return i
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def read_tokens(
+    partitions: TokenPartitions,
+    which: cython.int,
+    probs: cython.p_uchar,
+    above: cython.p_uchar,
+    a: cython.Py_ssize_t,
+    left: cython.p_uchar,
+    has_y2: cython.int,
+    levels: cython.p_short,
+    c: cython.Py_ssize_t,
+    eobs: cython.p_uchar,
+    e: cython.Py_ssize_t,
+) -> cython.int:
+    """Read a macroblock's tokens into ``levels``, which must be zero; return whether there is any."""
+    data: cython.p_uchar = partitions.data
+    w = cython.declare(Window)
+    w.pos = partitions.pos[which]
+    w.end = partitions.end[which]
+    w.value = partitions.value[which]
+    w.range = partitions.range[which]
+    w.count = partitions.count[which]
+    window: cython.pointer(Window) = cython.address(w)
+    block: cython.int
+    first: cython.int = 0
+    kind: cython.Py_ssize_t = 3 * TYPE
+    eob: cython.int
+    coded: cython.int = 0
+    if has_y2:
+        eob = read_block(window, data, probs, TYPE, above[a + 8] + left[8], 0, levels, c + 384)
+        above[a + 8] = left[8] = eob > 0
+        eobs[e + 24] = eob
+        coded = eob
+        first = 1
+        kind = 0
+    else:
+        eobs[e + 24] = 0
+    for block in range(24):
+        if block == 16:
+            first = 0
+            kind = 2 * TYPE
+        eob = read_block(
+            window,
+            data,
+            probs,
+            kind,
+            above[a + above_of[block]] + left[left_of[block]],
+            first,
+            levels,
+            c + 16 * block,
+        )
+        above[a + above_of[block]] = left[left_of[block]] = eob > 0
+        eobs[e + block] = eob
+        coded |= eob
+    partitions.pos[which] = w.pos
+    partitions.value[which] = w.value
+    partitions.range[which] = w.range
+    partitions.count[which] = w.count
+    return coded > 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def skip_tokens(above: cython.p_uchar, a: cython.Py_ssize_t, left: cython.p_uchar, has_y2: cython.int) -> cython.void:
+    """Leave the contexts as a macroblock without coefficients does; Y2's stays unless it would have had one."""
+    i: cython.int
+    for i in range(8):
+        above[a + i] = 0
+        left[i] = 0
+    if has_y2:
+        above[a + 8] = 0
+        left[8] = 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def write_large(w: BoolWriter, probs: cython.p_uchar, p: cython.Py_ssize_t, value: cython.int) -> cython.void:
+    """Write a magnitude of 2 or more (§13.2)."""
+    category: cython.int
+    bits: cython.int
+    i: cython.int
+    w.write(probs[p + 3], value > 4)
+    if value <= 4:
+        w.write(probs[p + 4], value > 2)
+        if value > 2:
+            w.write(probs[p + 5], value - 3)
+        return
+    # 5 and 6 are category 0, 7 to 10 category 1, then each is twice as wide.
+    category = min(30 - leading_zeros(cython.cast(cython.uint, value - 3)), 5)
+    w.write(probs[p + 6], category > 1)
+    if category < 2:
+        w.write(probs[p + 7], category)
+    else:
+        w.write(probs[p + 8], category > 3)
+        w.write(probs[p + 9 + (category > 3)], category & 1)
+    value -= 3 + (2 << category)
+    bits = extra_bits[16 * category]
+    for i in range(bits):
+        w.write(extra_bits[16 * category + 1 + i], (value >> (bits - 1 - i)) & 1)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def write_block(
+    w: BoolWriter,
+    probs: cython.p_uchar,
+    p: cython.Py_ssize_t,
+    context: cython.int,
+    first: cython.int,
+    levels: cython.p_short,
+    c: cython.Py_ssize_t,
+    eob: cython.int,
+) -> cython.void:
+    """Write a block's tokens from position ``first`` on, the counterpart of ``read_block``."""
+    i: cython.int = first
+    value: cython.int
+    size: cython.int
+    at: cython.Py_ssize_t = p + BAND * bands[first] + CONTEXT * context
+    w.write(probs[at], eob > 0)
+    while i < eob:
+        value = levels[c + zigzag[i]]
+        size = -value if value < 0 else value
+        w.write(probs[at + 1], size > 0)
+        i += 1
+        if size == 0:
+            at = p + BAND * bands[i]
+            continue
+        w.write(probs[at + 2], size > 1)
+        if size > 1:
+            write_large(w, probs, at, size)
+        w.write(128, value < 0)
+        if i < 16:
+            at = p + BAND * bands[i] + CONTEXT * (2 if size > 1 else 1)
+            w.write(probs[at], i < eob)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def write_tokens(
+    writer: BoolWriter,
+    probs: cython.p_uchar,
+    above: cython.p_uchar,
+    a: cython.Py_ssize_t,
+    left: cython.p_uchar,
+    has_y2: cython.int,
+    levels: cython.p_short,
+    c: cython.Py_ssize_t,
+    eobs: cython.p_uchar,
+    e: cython.Py_ssize_t,
+) -> cython.void:
+    """Write a macroblock's tokens; the last token of a block must not be a zero unless it is at position 15."""
+    block: cython.int
+    first: cython.int = 0
+    kind: cython.Py_ssize_t = 3 * TYPE
+    if has_y2:
+        write_block(writer, probs, TYPE, above[a + 8] + left[8], 0, levels, c + 384, eobs[e + 24])
+        above[a + 8] = left[8] = eobs[e + 24] > 0
+        first = 1
+        kind = 0
+    for block in range(24):
+        if block == 16:
+            first = 0
+            kind = 2 * TYPE
+        write_block(
+            writer,
+            probs,
+            kind,
+            above[a + above_of[block]] + left[left_of[block]],
+            first,
+            levels,
+            c + 16 * block,
+            eobs[e + block],
+        )
+        above[a + above_of[block]] = left[left_of[block]] = eobs[e + block] > 0
