@@ -1,1 +1,1 @@
-"""What jobs there are: `pipelines.encode` turns any video into VP8 by many small workers; `quality` measures the result."""
+"""What jobs there are: `pipelines.encode` makes VP8 of any video with many small workers; `quality` measures it."""

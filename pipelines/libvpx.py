@@ -1,11 +1,13 @@
 """Two-pass VP8 encoding by the libvpx that PyAV brings along, called through ctypes.
 
-Why not PyAV's own encoder: two passes need the statistics of the first handed to the second, and FFmpeg takes them in a field of its
-codec context (`stats_in`) that PyAV does not reach and no option sets. The shared library itself is inside PyAV's wheel and its C
-interface (vpx/vpx_encoder.h) is stable, so this file calls that. It needs neither PyAV nor numpy to be imported.
+Why not PyAV's own encoder: two passes need the statistics of the first handed to the second, and FFmpeg takes them in
+a field of its codec context (`stats_in`) that PyAV does not reach and no option sets. The shared library itself is in
+PyAV's wheel and its C interface (vpx/vpx_encoder.h) is stable, so this file calls that. Neither PyAV nor numpy is
+imported for it.
 
-The interface has no layout query, so nothing is believed unseen: libvpx's default configuration must show its well-known values at the
-offsets that are used here, and the interface version is one that libvpx itself accepts. Fields behind the ones declared are left alone.
+The interface has no layout query, so nothing is believed unseen: libvpx's default configuration must show its well-known
+values at the offsets that are used here, and the interface version is one that libvpx itself accepts. Fields behind the
+ones declared are left alone.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ _SET_CPU_USED, _SET_AUTO_ALT_REF, _SET_CQ_LEVEL = 13, 14, 25
 _ABI_MISMATCH = 3
 _IMAGE_I420 = 0x102
 
-# libvpx lets a frame take up to four times its share and counts those bits in 32: this is the largest share that cannot overflow.
+# libvpx lets a frame take up to four times its share and counts those bits in 32: a larger share could overflow.
 _BITS_PER_FRAME = 5_000_000
 _MAX_KILOBITS = 1_000_000
 
@@ -119,7 +121,7 @@ class _Image(ctypes.Structure):
     ]
 
 
-# What libvpx's default VP8 configuration has held since 1.7; a layout that differs would not show these at these places.
+# What libvpx's default VP8 configuration has held since 1.7; another layout would not show these at these places.
 _DEFAULTS = {
     "width": 320,
     "height": 240,
@@ -184,7 +186,7 @@ def encode(frames: Sequence[bytes | memoryview], settings: Settings, progress: P
 
 def version() -> str:
     """libvpx's own name for its version, such as "v1.16.0"."""
-    return _library().vpx_codec_version_str().decode()
+    return str(_library().vpx_codec_version_str().decode())
 
 
 def _run(
@@ -194,19 +196,22 @@ def _run(
     library = _library()
     encoder = ctypes.create_string_buffer(256)  # vpx_codec_ctx is 56 bytes
     config, keep = _configure(settings, stats)
-    _check(library, encoder, library.vpx_codec_enc_init_ver(encoder, _interface(), ctypes.byref(config), 0, _abi_version()), "start")
+    started = library.vpx_codec_enc_init_ver(encoder, _interface(), ctypes.byref(config), 0, _abi_version())
+    _check(library, encoder, started, "start")
     try:
         for control, value in ((_SET_CPU_USED, settings.speed), (_SET_AUTO_ALT_REF, 0), (_SET_CQ_LEVEL, settings.cq)):
             _check(library, encoder, library.vpx_codec_control_(encoder, control, _Int(value)), "take a setting")
         image, pixels = _image(settings.width, settings.height)
         for index, frame in enumerate(frames):
             pixels[:] = frame
-            _check(library, encoder, library.vpx_codec_encode(encoder, ctypes.byref(image), index, 1, 0, _GOOD_QUALITY), "encode")
+            encoded = library.vpx_codec_encode(encoder, ctypes.byref(image), index, 1, 0, _GOOD_QUALITY)
+            _check(library, encoder, encoded, "encode")
             yield from _packets(library, encoder)
             if progress:
                 progress()
         while True:
-            _check(library, encoder, library.vpx_codec_encode(encoder, None, len(frames), 1, 0, _GOOD_QUALITY), "finish")
+            finished = library.vpx_codec_encode(encoder, None, len(frames), 1, 0, _GOOD_QUALITY)
+            _check(library, encoder, finished, "finish")
             last = list(_packets(library, encoder))
             yield from last
             if not last:
@@ -284,7 +289,8 @@ def _library() -> ctypes.CDLL:
     library.vpx_codec_control_.restype = _Int
     config = _default_config(library)
     if wrong := [name for name, value in _DEFAULTS.items() if getattr(config, name) != value]:
-        raise EncoderError(f"libvpx {library.vpx_codec_version_str().decode()} keeps its settings elsewhere ({', '.join(wrong)}); install av 18")
+        name = library.vpx_codec_version_str().decode()
+        raise EncoderError(f"libvpx {name} keeps its settings elsewhere ({', '.join(wrong)}); install av 18")
     return library
 
 
@@ -309,7 +315,7 @@ def _abi_version() -> int:
 
 
 def _interface() -> int:
-    return _library().vpx_codec_vp8_cx()
+    return int(_library().vpx_codec_vp8_cx())
 
 
 def _find_library() -> Path:
@@ -321,7 +327,7 @@ def _find_library() -> Path:
     for folder in (package.parent / "av.libs", package / ".dylibs"):
         if found := sorted(folder.glob("libvpx*")):
             return found[0]
-    import av  # noqa: F401, PLC0415  (loads its libraries, so that the system's libvpx shows in the list below)
+    import av  # noqa: F401  (loads its libraries, so that the system's libvpx shows in the list below)
 
     for line in Path("/proc/self/maps").read_text().splitlines():
         name = line.rpartition(" ")[2]

@@ -1,0 +1,290 @@
+"""Any video file as upright 8-bit pictures in 4:2:0, every frame once and in order, each with its time.
+
+What is done to a picture: 10-bit, 4:2:2, RGB and whatever else FFmpeg knows become 8-bit 4:2:0 by swscale; full range
+becomes limited, since VP8 has no flag for it; the turn and the mirror of the display matrix are carried out. The matrix
+of a YUV picture (BT.709, BT.2020) is kept, not converted to the BT.601 of VP8's header: the container names it. RGB
+becomes BT.601. Interlaced pictures stay as they are.
+
+Damage in the middle of a file is concealed by FFmpeg and counted; damage at its end means that the rest is missing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+import av.error
+import numpy as np
+
+from pipelines.errors import InputError, TruncatedInput
+from pipelines.media.orientation import UPRIGHT, Orientation, from_display_matrix
+from pipelines.media.source import Colour, Source, Track
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+    from numpy.typing import NDArray
+
+    Plane = NDArray[np.uint8]
+
+_UNTOLD = 2  # H.273's code point for "unspecified"
+_BT601 = 6
+_FULL_RANGE, _LIMITED_RANGE = 2, 1
+_SWSCALE_BT601 = 5
+_MAX_SIDE = 16383  # VP8 has 14 bits for a side
+
+# Formats whose header tells the true duration, so that a file that ends sooner was cut off.
+_HONEST_FORMATS = {"mov", "matroska", "webm", "avi", "flv", "ivf"}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A frame of the input."""
+
+    pts: int
+    """When it is shown, in the source's time base; grows from frame to frame."""
+    duration: int
+    """For how long the file says it is shown; 0: it does not say."""
+    planes: tuple[Plane, Plane, Plane]
+    """Y, U and V, upright, limited range."""
+
+
+@dataclass(slots=True)
+class Reader:
+    """An open video file: `source` says what it is, iterating gives its pictures; `damaged` counts concealed errors."""
+
+    path: str
+    damaged: int = field(default=0, init=False)
+    source: Source = field(init=False)
+    _container: InputContainer = field(init=False)
+    _stream: VideoStream = field(init=False)
+    _frames: Iterator[VideoFrame] = field(init=False)
+    _first: VideoFrame = field(init=False)
+    _orientation: Orientation = field(default=UPRIGHT, init=False)
+
+    def __post_init__(self) -> None:
+        """Open the file and decode its first frame. Raises InputError with a line that says what is wrong with it."""
+        self._container = open_container(self.path)
+        try:
+            self._stream = _video_stream(self._container, self.path)
+            # With frame threads FFmpeg may forget to say that a frame is damaged; without a duration that is all there is.
+            self._stream.thread_type = "AUTO" if _tells_duration(self._container) else "SLICE"
+            self._frames = self._decode()
+            first = next(self._frames, None)
+            if first is None:
+                raise InputError(f"{self.path}: not one frame of its video can be decoded; is the file complete?")
+            self._first = first
+            self._orientation = _orientation(first)
+            self.source = self._describe(first)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    def __iter__(self) -> Iterator[Picture]:
+        """Every frame once. Raises TruncatedInput at the end of a file that was cut off."""
+        step = max(1, round(1 / (self.source.fps * self.source.seconds_a_tick)))
+        due = 0
+        frame: VideoFrame | None = self._first
+        previous: int | None = None
+        while frame is not None:
+            pts = due if frame.pts is None else frame.pts
+            if previous is not None and pts <= previous:
+                pts = previous + 1  # two frames of one time: neither is dropped
+            duration = frame.duration or 0
+            yield Picture(pts, duration, self._planes(frame))
+            previous, due = pts, pts + (duration or step)
+            frame = next(self._frames, None)
+
+    def _decode(self) -> Iterator[VideoFrame]:
+        ends = _Ends(self._container, self.path)
+        corrupt = False  # whether the frame that was decoded last is damaged
+        for packet in self._container.demux():
+            ends.see(packet)
+            if packet.stream is not self._stream:
+                continue  # read all the same, for its time
+            try:
+                frames = self._stream.decode(packet)
+            except av.error.InvalidDataError:
+                self.damaged += 1
+                ends.broken = ends.packets
+                continue
+            except av.error.FFmpegError as error:
+                raise InputError(f"{self.path}: its video cannot be decoded: {error.strerror}") from error
+            for frame in frames:
+                corrupt = frame.is_corrupt
+                self.damaged += corrupt
+                yield frame
+        ends.check(corrupt)
+
+    def _planes(self, frame: VideoFrame) -> tuple[Plane, Plane, Plane]:
+        width, height = self._first.width, self._first.height
+        full_range = frame.color_range == _FULL_RANGE
+        if frame.format.name != "yuv420p" or full_range or (frame.width, frame.height) != (width, height):
+            rgb = frame.format.is_rgb
+            frame = frame.reformat(
+                width, height, "yuv420p", dst_colorspace=_SWSCALE_BT601 if rgb else None, dst_color_range=_LIMITED_RANGE
+            )
+        half_width, half_height = (width + 1) // 2, (height + 1) // 2
+        y = _plane(frame, 0, width, height)
+        u, v = (_plane(frame, which, half_width, half_height) for which in (1, 2))
+        turn = self._orientation.apply
+        return turn(y), turn(u), turn(v)
+
+    def _describe(self, first: VideoFrame) -> Source:
+        stream, turned = self._stream, self._orientation.transpose
+        size, aspect = (first.width, first.height), _aspect(stream)
+        if turned:
+            size, aspect = size[::-1], 1 / aspect
+        if max(size) > _MAX_SIDE:
+            raise InputError(f"{self.path}: {size[0]}x{size[1]} pixels; VP8 ends at {_MAX_SIDE} a side: scale it down")
+        time_base, rate = stream.time_base or Fraction(1, 1000), _rate(stream)
+        return Source(
+            path=self.path,
+            width=size[0],
+            height=size[1],
+            aspect=(aspect.numerator, aspect.denominator),
+            time_base=(time_base.numerator, time_base.denominator),
+            rate=(rate.numerator, rate.denominator),
+            constant_rate=stream.base_rate == stream.average_rate and stream.average_rate is not None,
+            frames=_frame_count(self._container, stream, rate),
+            colour=_colour(first),
+            tracks=tuple(
+                Track(
+                    index=track.index,
+                    codec=track.codec_context.name if track.codec_context else "",
+                    language=track.metadata.get("language", ""),
+                    title=track.metadata.get("title", ""),
+                    default=bool(track.disposition & av.stream.Disposition.default),
+                )
+                for track in self._container.streams.audio
+            ),
+        )
+
+
+class _Ends:
+    """Notices a file that ends before it should: by its header, or in the middle of a frame."""
+
+    def __init__(self, container: InputContainer, path: str) -> None:
+        self.path, self.packets, self.broken = path, 0, -1
+        self._container = container
+        self._seen = 0.0
+        self._byte = 0
+
+    def see(self, packet: Packet[Stream]) -> None:
+        if packet.size == 0 and packet.pts is None and packet.dts is None:
+            return  # the empty packets that end a stream
+        self.packets += 1
+        if packet.is_corrupt:
+            self.broken = self.packets
+        time = packet.pts if packet.pts is not None else packet.dts
+        if time is not None and packet.time_base:
+            self._seen = max(self._seen, float((time + (packet.duration or 0)) * packet.time_base))
+        if packet.pos is not None:
+            self._byte = max(self._byte, packet.pos + packet.size)
+
+    def check(self, corrupt: bool) -> None:
+        """Raise TruncatedInput if the file was cut off; `corrupt`: its last frame is damaged."""
+        if corrupt or self.broken == self.packets > 0:
+            raise TruncatedInput(f"{self.path}: cut off in the middle of a frame, {self._seen:.2f} s in; get the rest")
+        told = (self._container.duration or 0) / av.time_base
+        if _tells_duration(self._container) and self._seen < told - self._tolerance(told):
+            raise TruncatedInput(f"{self.path}: ends after {self._seen:.2f} of {told:.2f} s; get the rest of the file")
+        if self._container.format.name == "yuv4mpegpipe" and 0 < self._byte < os.path.getsize(self.path):
+            raise TruncatedInput(f"{self.path}: cut off in the middle of a frame, {self._seen:.2f} s in; get the rest")
+
+    def _tolerance(self, told: float) -> float:
+        """Two frames, and a little for durations that were rounded or guessed."""
+        rates = [stream.average_rate for stream in self._container.streams.video if stream.average_rate]
+        return 0.1 + 0.005 * told + (2 / float(min(rates)) if rates else 0)
+
+
+def open_container(path: str) -> InputContainer:
+    """Open a file with FFmpeg. Raises InputError with a line that says why it cannot be read."""
+    try:
+        return av.open(path, metadata_errors="replace")
+    except av.error.InvalidDataError as error:
+        if os.path.isfile(path) and not os.path.getsize(path):
+            raise InputError(f"{path}: empty (0 bytes)") from error
+        raise InputError(f"{path}: not a video that FFmpeg can read, or its beginning or end is missing") from error
+    except av.error.FFmpegError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def write_i420(planes: tuple[Plane, Plane, Plane], target: Plane) -> None:
+    """Copy the planes, packed tightly one after the other, into the flat array `target`."""
+    start = 0
+    for plane in planes:
+        target[start : start + plane.size].reshape(plane.shape)[:] = plane
+        start += plane.size
+
+
+def _video_stream(container: InputContainer, path: str) -> VideoStream:
+    picture = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    streams = [stream for stream in container.streams.video if not stream.disposition & picture]
+    if not streams:
+        sound = ", only sound" if container.streams.audio else ""
+        raise InputError(f"{path}: holds no video{sound}; give a file with a video stream")
+    best = container.streams.best("video")
+    stream = next((stream for stream in streams if stream is best), streams[0])
+    if stream.codec_context is None:
+        raise InputError(f"{path}: this FFmpeg has no decoder for its video; convert it with another tool first")
+    return stream
+
+
+def _tells_duration(container: InputContainer) -> bool:
+    return bool(container.duration) and not _HONEST_FORMATS.isdisjoint(container.format.name.split(","))
+
+
+def _plane(frame: VideoFrame, which: int, width: int, height: int) -> Plane:
+    plane = frame.planes[which]
+    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width]
+
+
+def _orientation(frame: VideoFrame) -> Orientation:
+    for side_data in frame.side_data:
+        if side_data.type.name == "DISPLAYMATRIX":
+            return from_display_matrix(bytes(side_data))
+    return UPRIGHT
+
+
+def _aspect(stream: VideoStream) -> Fraction:
+    aspect = stream.sample_aspect_ratio
+    return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
+
+
+def _rate(stream: VideoStream) -> Fraction:
+    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate, stream.codec_context.framerate):
+        if rate and 0 < rate <= 1000:
+            return Fraction(rate).limit_denominator(1_000_000)
+    return Fraction(25)
+
+
+def _frame_count(container: InputContainer, stream: VideoStream, rate: Fraction) -> int:
+    if stream.frames:
+        return stream.frames
+    if stream.duration and stream.time_base:
+        return max(1, round(stream.duration * stream.time_base * rate))
+    return max(1, round(Fraction(container.duration, av.time_base) * rate)) if container.duration else 0
+
+
+def _colour(frame: VideoFrame) -> Colour:
+    matrix = _BT601 if frame.format.is_rgb else int(frame.colorspace)
+    known = [value if 0 < value < 256 else _UNTOLD for value in (matrix, int(frame.color_trc), int(frame.color_primaries))]
+    return Colour(*known)
