@@ -157,7 +157,9 @@ class _Encoded:
 
     def __init__(self, path: str, number: int, track: Track, stream: AudioStream) -> None:
         if stream.codec_context is None or not stream.codec_context.channels:
-            raise InputError(f"{path}: this FFmpeg has no decoder for sound track {number - VIDEO}; leave it out: --no-audio")
+            raise InputError(
+                f"{path}: this FFmpeg has no decoder for sound track {number - VIDEO}; leave it out: --no-audio"
+            )
         self._stream, self._number = stream, number
         channels = min(stream.codec_context.channels, len(_LAYOUTS))
         self._layout, self._channels = _LAYOUTS[channels - 1], channels

@@ -286,5 +286,7 @@ def _frame_count(container: InputContainer, stream: VideoStream, rate: Fraction)
 
 def _colour(frame: VideoFrame) -> Colour:
     matrix = _BT601 if frame.format.is_rgb else int(frame.colorspace)
-    known = [value if 0 < value < 256 else _UNTOLD for value in (matrix, int(frame.color_trc), int(frame.color_primaries))]
+    known = [
+        value if 0 < value < 256 else _UNTOLD for value in (matrix, int(frame.color_trc), int(frame.color_primaries))
+    ]
     return Colour(*known)

@@ -1,0 +1,7 @@
+"""Encoding a film with many small workers whose chunks join into one VP8 stream, after ExCamera (Fouladi et al. 2017).
+
+- `plan` says as data who encodes which frames and hears from whom.
+- `worker` is what each of them does, written against `context`: fetch, send, receive, store.
+- `local` runs plan and workers with the processes of this machine.
+- `join` makes one file of the chunks and the input's sound.
+"""
