@@ -1,8 +1,8 @@
 """VP8 whose state is a value: decoding, parsing and rebasing as pure functions (RFC 6386)."""
 
-from codec._select import select
+from codec import _select
 
-BUILD = select(__path__)
+BUILD = _select.select(__path__)
 """What runs: "x86_64_v3", "x86_64", "aarch64" or "uncompiled"."""
 
 from codec.decode import decode, parse  # noqa: E402  the build must be chosen first
