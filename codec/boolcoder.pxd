@@ -6,10 +6,8 @@ cdef class BoolReader:
     cdef unsigned long long value
     cdef unsigned int range
     cdef int count
-    cdef void fill(self) noexcept nogil
     cdef int read(self, int prob) noexcept nogil
     cdef int read_literal(self, int bits) noexcept nogil
-    cdef int read_tree(self, unsigned char* tree, unsigned char* probs, Py_ssize_t p) noexcept nogil
     cdef int overrun(self) noexcept nogil
 
 

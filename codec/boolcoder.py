@@ -1,21 +1,13 @@
 """The boolean entropy coder: reader and writer (RFC 6386 §7, §20.2).
 
-Both work on a 64-bit window. The reader keeps the bytes that it has taken in at the top of ``value``;
-``count`` is how many bits it holds beyond the eight that the next decision needs, so it is time to refill
-when ``count`` is negative. Past its end a partition reads as zeros, as in libvpx, and ``overrun`` tells.
+How a boolean is read is in ``window``. Past its end a partition reads as zeros, as in libvpx, and ``overrun`` tells.
 """
 
 from __future__ import annotations
 
 import cython
 
-if cython.compiled:
-    from cython.cimports.codec.intrinsics import leading_zeros
-else:
-
-    def leading_zeros(x: int) -> int:
-        return 32 - x.bit_length()
-
+from codec.window import Window, bit, leading_zeros  # inlined
 
 __all__ = ["BoolReader", "BoolWriter"]
 
@@ -37,37 +29,20 @@ class BoolReader:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def fill(self) -> cython.void:
-        data: cython.p_uchar = self.data
-        shift: cython.int = 48 - self.count
-        while shift >= 0:
-            if self.pos < self.end:
-                self.value |= cython.cast(cython.ulonglong, data[self.pos]) << shift
-            self.pos += 1
-            self.count += 8
-            shift -= 8
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def read(self, prob: cython.int) -> cython.int:
         """Return one boolean; ``prob`` of 256 is the probability of 0."""
-        split: cython.uint = 1 + (((self.range - 1) * cython.cast(cython.uint, prob)) >> 8)
-        bit: cython.int = 0
-        if self.count < 0:
-            self.fill()
-        bound: cython.ulonglong = cython.cast(cython.ulonglong, split) << 56
-        if self.value >= bound:
-            self.range -= split
-            self.value -= bound
-            bit = 1
-        else:
-            self.range = split
-        shift: cython.int = leading_zeros(self.range) - 24
-        self.range <<= shift
-        self.value <<= shift
-        self.count -= shift
-        return bit
+        w = cython.declare(Window)
+        w.pos = self.pos
+        w.end = self.end
+        w.value = self.value
+        w.range = self.range
+        w.count = self.count
+        value: cython.int = bit(cython.address(w), self.data, prob)
+        self.pos = w.pos
+        self.value = w.value
+        self.range = w.range
+        self.count = w.count
+        return value
 
     @cython.cfunc
     @cython.nogil
@@ -79,16 +54,6 @@ class BoolReader:
         for i in range(bits):
             value = (value << 1) | self.read(128)
         return value
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def read_tree(self, tree: cython.p_uchar, probs: cython.p_uchar, p: cython.Py_ssize_t) -> cython.int:
-        """Return the leaf that the bits lead to (§8.1); see ``mode_tables`` for a tree's form."""
-        node: cython.int = 0
-        while node < 128:
-            node = tree[node + self.read(probs[p + (node >> 1)])]
-        return node - 128
 
     @cython.cfunc
     @cython.nogil

@@ -38,6 +38,10 @@ CYTHON = ("-m", "cython", "-3", *(f"-X{directive}" for directive in DIRECTIVES))
 CC = ("-shared", "-fPIC", "-ffp-contract=off", "-DPy_LIMITED_API=0x030b0000")
 
 
+# Python has no #include: where a module asks for it, another's text is pasted in before Cython sees it.
+INLINED = re.compile(r"^from codec\.(\w+) import .*# inlined$", re.MULTILINE)
+
+
 class BuildError(Exception):
     """What stopped the build, ready to be printed."""
 
@@ -86,10 +90,13 @@ def debug_target() -> Target:
 
 def compiled_modules() -> list[str]:
     """The modules in pure Python mode: those that have a .pxd or import cython."""
+    texts = {path: path.read_text() for path in PACKAGE.glob("*.py")}
+    inlined = {name for text in texts.values() for name in INLINED.findall(text)}
     return sorted(
         path.stem
-        for path in PACKAGE.glob("*.py")
-        if path.with_suffix(".pxd").exists() or re.search(r"^import cython$", path.read_text(), re.MULTILINE)
+        for path, text in texts.items()
+        if path.stem not in inlined
+        and (path.with_suffix(".pxd").exists() or re.search(r"^import cython$", text, re.MULTILINE))
     )
 
 
@@ -99,6 +106,7 @@ def sources(module: str) -> list[Path]:
     pattern = r"cython\.cimports\.codec\.(\w+)|\bfrom codec\.(\w+) cimport|\bcimport codec\.(\w+)"
     for path in found:  # grows while it is read
         text = path.read_text()
+        found += (p for name in INLINED.findall(text) if (p := PACKAGE / f"{name}.py") not in found)
         pending += (name for groups in re.findall(pattern, text) for name in groups if name)
         found += dict.fromkeys(p for name in pending if (p := PACKAGE / f"{name}.pxd").exists() and p not in found)
         pending.clear()
@@ -145,10 +153,32 @@ def translate(module: str, target: Target, work: Path, *options: str) -> bytes:
     """Write work/<module>.c; return the digest of the sources it was made from."""
     while True:
         digest = source_digest(module)
-        name = ("--module-name", f"codec.{module}", f"codec/{module}.py", "-o", str(work / f"{module}.c"))
-        _run((sys.executable, *target.cython, *options, *name), telling=r"^(warning: )?codec/\w+\.\w+:\d+:\d+: ")
+        name = ("--module-name", f"codec.{module}", _expanded(module, work), "-o", str(work / f"{module}.c"))
+        _run(
+            (sys.executable, *target.cython, "-I.", *options, *name),
+            telling=r"^(warning: )?\S*codec/\w+\.\w+:\d+:\d+: ",
+        )
         if digest == source_digest(module):  # nobody wrote to them meanwhile
             return digest
+
+
+def _expanded(module: str, work: Path) -> str:
+    """The module's source; where it inlines another, a copy with that one's text in place."""
+    text = (PACKAGE / f"{module}.py").read_text()
+    if not INLINED.search(text):
+        return f"codec/{module}.py"
+    pasted = INLINED.sub(lambda found: _body(PACKAGE / f"{found[1]}.py"), text)
+    path = work / "codec" / f"{module}.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(pasted)
+    if (own := PACKAGE / f"{module}.pxd").exists():
+        shutil.copy(own, path.parent)
+    return str(path)
+
+
+def _body(path: Path) -> str:
+    """All of a module that follows `import cython`."""
+    return path.read_text().partition("\nimport cython\n")[2]
 
 
 def compile_c(module: str, digest: bytes, target: Target, work: Path, headers: Sequence[str], folder: Path) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import cython
 
 from codec import mode_tables
+from codec.window import Window, bit, tree_bits  # inlined
 
 if cython.compiled:
     from cython.cimports.codec.boolcoder import BoolReader, BoolWriter
@@ -243,25 +244,28 @@ def wrap(x: cython.int) -> cython.int:
 
 
 @cython.cfunc
+@cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
-def read_component(r: BoolReader, probs: cython.p_uchar, p: cython.Py_ssize_t) -> cython.int:
+def read_component(
+    w: cython.pointer(Window), data: cython.p_uchar, probs: cython.p_uchar, p: cython.Py_ssize_t
+) -> cython.int:
     """Read one component of a vector difference (§17.2)."""
     x: cython.int = 0
     i: cython.int
-    if r.read(probs[p]):
+    if bit(w, data, probs[p]):
         for i in range(3):
-            x += r.read(probs[p + MV_LONG + i]) << i
+            x += bit(w, data, probs[p + MV_LONG + i]) << i
         i = MV_LONG_BITS - 1
         while i > 3:
-            x += r.read(probs[p + MV_LONG + i]) << i
+            x += bit(w, data, probs[p + MV_LONG + i]) << i
             i -= 1
         # Bit 3 is known to be set when no higher one is: else the number would have been short.
-        if x <= 15 or r.read(probs[p + MV_LONG + 3]):
+        if x <= 15 or bit(w, data, probs[p + MV_LONG + 3]):
             x += 8
     else:
-        x = r.read_tree(small_mv_tree, probs, p + MV_SHORT)
-    if x and r.read(probs[p + MV_SIGN]):
+        x = tree_bits(w, data, small_mv_tree, probs, p + MV_SHORT)
+    if x and bit(w, data, probs[p + MV_SIGN]):
         x = -x
     return x
 
@@ -269,48 +273,63 @@ def read_component(r: BoolReader, probs: cython.p_uchar, p: cython.Py_ssize_t) -
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
+def read_vector(
+    w: Window, data: cython.p_uchar, near: cython.p_int, probs: cython.p_uchar, out: cython.p_int
+) -> Window:
+    """Read a vector as its difference from the best one (row, column) into ``out``."""
+    component: cython.int
+    for component in range(2):
+        out[component] = wrap(near[component] + read_component(cython.address(w), data, probs, MV_PROBS * component))
+    return w
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
 def read_split(
-    r: BoolReader,
+    w: Window,
+    data: cython.p_uchar,
     d: Decisions,
     at: cython.Py_ssize_t,
     column: cython.Py_ssize_t,
     row: cython.Py_ssize_t,
     near: cython.p_int,
     probs: cython.p_uchar,
-) -> cython.void:
+) -> Window:
     """Read the vectors of a SPLITMV macroblock, part by part."""
+    window: cython.pointer(Window) = cython.address(w)
     around = cython.declare(cython.int[4])
-    shape: cython.int = r.read_tree(split_tree, split_probs, 0)
+    vector = cython.declare(cython.int[2])
+    shape: cython.int = tree_bits(window, data, split_tree, split_probs, 0)
     part: cython.int
     block: cython.int
     context: cython.Py_ssize_t
-    y: cython.int
-    x: cython.int
     d.split_shape[at] = shape
     for part in range(split_parts[shape]):
         context = 3 * part_context(d, at, column, row, split_first[16 * shape + part], around)
-        y = around[0]
-        x = around[1]
-        if r.read(split_mv_contexts[context]):
-            y = around[2]
-            x = around[3]
-            if r.read(split_mv_contexts[context + 1]):
-                y = 0
-                x = 0
-                if r.read(split_mv_contexts[context + 2]):
-                    y = wrap(near[0] + read_component(r, probs, 0))
-                    x = wrap(near[1] + read_component(r, probs, MV_PROBS))
+        vector[0] = around[0]
+        vector[1] = around[1]
+        if bit(window, data, split_mv_contexts[context]):
+            vector[0] = around[2]
+            vector[1] = around[3]
+            if bit(window, data, split_mv_contexts[context + 1]):
+                vector[0] = vector[1] = 0
+                if bit(window, data, split_mv_contexts[context + 2]):
+                    w = read_vector(w, data, near, probs, vector)
         for block in range(16):
             if split_part[16 * shape + block] == part:
-                d.vector[32 * at + 2 * block] = y
-                d.vector[32 * at + 2 * block + 1] = x
+                d.vector[32 * at + 2 * block] = vector[0]
+                d.vector[32 * at + 2 * block + 1] = vector[1]
+    return w
 
 
 @cython.cfunc
+@cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
 def read_inter(
-    r: BoolReader,
+    w: cython.pointer(Window),
+    data: cython.p_uchar,
     d: Decisions,
     at: cython.Py_ssize_t,
     column: cython.Py_ssize_t,
@@ -320,52 +339,57 @@ def read_inter(
 ) -> cython.void:
     """Read mode and vectors of a macroblock that is predicted from another frame (§16.3)."""
     near = cython.declare(cython.int[12])
-    y: cython.int = 0
-    x: cython.int = 0
+    vector = cython.declare(cython.int[2])
     mode: cython.int = ZEROMV
+    vector[0] = vector[1] = 0
     survey(d, at, column, row, bias, near)
-    if r.read(mode_contexts[4 * near[WEIGHT]]):
+    if bit(w, data, mode_contexts[4 * near[WEIGHT]]):
         settle(d, at, column, row, near)
-        if not r.read(mode_contexts[4 * near[WEIGHT + NEAREST] + 1]):
+        if not bit(w, data, mode_contexts[4 * near[WEIGHT + NEAREST] + 1]):
             mode = NEARESTMV
             clamp(d, column, row, near, NEAREST)
-            y = near[2 * NEAREST]
-            x = near[2 * NEAREST + 1]
-        elif not r.read(mode_contexts[4 * near[WEIGHT + NEAR] + 2]):
+            vector[0] = near[2 * NEAREST]
+            vector[1] = near[2 * NEAREST + 1]
+        elif not bit(w, data, mode_contexts[4 * near[WEIGHT + NEAR] + 2]):
             mode = NEARMV
             clamp(d, column, row, near, NEAR)
-            y = near[2 * NEAR]
-            x = near[2 * NEAR + 1]
+            vector[0] = near[2 * NEAR]
+            vector[1] = near[2 * NEAR + 1]
         else:
             clamp(d, column, row, near, 0)
-            if r.read(mode_contexts[4 * near[WEIGHT + 3] + 3]):
+            if bit(w, data, mode_contexts[4 * near[WEIGHT + 3] + 3]):
                 d.y_mode[at] = SPLITMV
-                read_split(r, d, at, column, row, near, probs)
+                w[0] = read_split(w[0], data, d, at, column, row, near, probs)
                 return
             mode = NEWMV
-            y = wrap(near[0] + read_component(r, probs, 0))
-            x = wrap(near[1] + read_component(r, probs, MV_PROBS))
+            w[0] = read_vector(w[0], data, near, probs, vector)
     d.y_mode[at] = mode
-    d.vector[32 * at] = y
-    d.vector[32 * at + 1] = x
+    d.vector[32 * at] = vector[0]
+    d.vector[32 * at + 1] = vector[1]
 
 
 @cython.cfunc
+@cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
 def read_key_intra(
-    r: BoolReader, d: Decisions, at: cython.Py_ssize_t, column: cython.Py_ssize_t, row: cython.Py_ssize_t
+    w: cython.pointer(Window),
+    data: cython.p_uchar,
+    d: Decisions,
+    at: cython.Py_ssize_t,
+    column: cython.Py_ssize_t,
+    row: cython.Py_ssize_t,
 ) -> cython.void:
     """Read the modes of a macroblock of a key frame (§11.2, §11.3)."""
     block: cython.int
     context: cython.Py_ssize_t
-    d.y_mode[at] = r.read_tree(key_y_mode_tree, key_y_mode_probs, 0)
+    d.y_mode[at] = tree_bits(w, data, key_y_mode_tree, key_y_mode_probs, 0)
     if d.y_mode[at] == B_PRED:
         for block in range(16):
             context = 10 * b_mode_beside(d, at, block, 1, row == 0)
             context = 9 * (context + b_mode_beside(d, at, block, 0, column == 0))
-            d.b_mode[16 * at + block] = r.read_tree(b_mode_tree, key_b_mode_probs, context)
-    d.uv_mode[at] = r.read_tree(uv_mode_tree, key_uv_mode_probs, 0)
+            d.b_mode[16 * at + block] = tree_bits(w, data, b_mode_tree, key_b_mode_probs, context)
+    d.uv_mode[at] = tree_bits(w, data, uv_mode_tree, key_uv_mode_probs, 0)
 
 
 def read_modes(reader: BoolReader, header: object, d: Decisions) -> None:
@@ -373,7 +397,6 @@ def read_modes(reader: BoolReader, header: object, d: Decisions) -> None:
 
     ``d.segments`` must hold the map that applies where the frame sends none.
     """
-    r: BoolReader = reader
     probabilities = header.probabilities
     y_probs: cython.p_uchar = probabilities.y_modes
     uv_probs: cython.p_uchar = probabilities.uv_modes
@@ -395,29 +418,41 @@ def read_modes(reader: BoolReader, header: object, d: Decisions) -> None:
     column: cython.Py_ssize_t
     at: cython.Py_ssize_t = 0
     block: cython.int
+    data: cython.p_uchar = reader.data
+    window = cython.declare(Window)
+    window.pos = reader.pos
+    window.end = reader.end
+    window.value = reader.value
+    window.range = reader.range
+    window.count = reader.count
+    w: cython.pointer(Window) = cython.address(window)
     with cython.nogil:
         for row in range(d.rows):
             for column in range(d.columns):
                 if segments:
-                    if r.read(segment_probs[0]):
-                        d.segment[at] = 2 + r.read(segment_probs[2])
+                    if bit(w, data, segment_probs[0]):
+                        d.segment[at] = 2 + bit(w, data, segment_probs[2])
                     else:
-                        d.segment[at] = r.read(segment_probs[1])
-                d.skip[at] = r.read(prob_skip) if may_skip else 0
+                        d.segment[at] = bit(w, data, segment_probs[1])
+                d.skip[at] = bit(w, data, prob_skip) if may_skip else 0
                 if key:
-                    read_key_intra(r, d, at, column, row)
-                elif r.read(prob_intra):
-                    d.reference[at] = 2 + r.read(prob_golden) if r.read(prob_last) else 1
-                    read_inter(r, d, at, column, row, bias, mv_probs)
+                    read_key_intra(w, data, d, at, column, row)
+                elif bit(w, data, prob_intra):
+                    d.reference[at] = 2 + bit(w, data, prob_golden) if bit(w, data, prob_last) else 1
+                    read_inter(w, data, d, at, column, row, bias, mv_probs)
                 else:
-                    d.y_mode[at] = r.read_tree(y_mode_tree, y_probs, 0)
+                    d.y_mode[at] = tree_bits(w, data, y_mode_tree, y_probs, 0)
                     if d.y_mode[at] == B_PRED:
                         for block in range(16):
-                            d.b_mode[16 * at + block] = r.read_tree(b_mode_tree, b_mode_probs, 0)
-                    d.uv_mode[at] = r.read_tree(uv_mode_tree, uv_probs, 0)
+                            d.b_mode[16 * at + block] = tree_bits(w, data, b_mode_tree, b_mode_probs, 0)
+                    d.uv_mode[at] = tree_bits(w, data, uv_mode_tree, uv_probs, 0)
                 at += 1
-            if r.overrun():
+            if (window.pos - window.end) * 8 > window.count:
                 break
+    reader.pos = window.pos
+    reader.value = window.value
+    reader.range = window.range
+    reader.count = window.count
 
 
 # --- writing ---

@@ -12,12 +12,12 @@ import cython
 
 from codec.coefficient_tables import BANDS, EXTRA_BITS, ZIGZAG
 from codec.errors import CorruptStream
+from codec.window import Window, bit, leading_zeros  # inlined
 
 if cython.compiled:
     from cython.cimports.codec.boolcoder import BoolWriter
-    from cython.cimports.codec.intrinsics import leading_zeros
 else:
-    from codec.boolcoder import BoolWriter, leading_zeros
+    from codec.boolcoder import BoolWriter
 
 __all__ = ["TokenPartitions", "read_tokens", "skip_tokens", "write_tokens"]
 
@@ -43,7 +43,7 @@ left_of = _LEFT
 class TokenPartitions:
     """The readers of a frame's 1, 2, 4 or 8 token partitions (§9.5), which take the rows of macroblocks in turn.
 
-    Each is a ``BoolReader`` laid out in arrays: C code without the interpreter cannot hold a list of objects.
+    Each is a window (see ``window``); they lie in arrays, for C code without the interpreter cannot hold a list of objects.
     """
 
     def __init__(self, data: bytes, start: int, log2: int) -> None:
@@ -86,81 +86,27 @@ class TokenPartitions:
         return [self.end[i] for i in range(self.mask + 1)]
 
 
-# The reader's window (see boolcoder): a value on the stack, so that it stays in registers through a macroblock.
-Window = cython.struct(
-    pos=cython.Py_ssize_t,
-    end=cython.Py_ssize_t,
-    value=cython.ulonglong,
-    range=cython.uint,
-    count=cython.int,
-)
-
-
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def refill(w: cython.pointer(Window), data: cython.p_uchar) -> cython.void:
-    """Take whole bytes in until the window is full; zeros past the end."""
-    shift: cython.int = 48 - w[0].count
-    while shift >= 0:
-        if w[0].pos < w[0].end:
-            w[0].value |= cython.cast(cython.ulonglong, data[w[0].pos]) << shift
-        w[0].pos += 1
-        w[0].count += 8
-        shift -= 8
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def bit(w: cython.pointer(Window), data: cython.p_uchar, prob: cython.uint) -> cython.int:
-    """Read one boolean: ``BoolReader.read`` on a window."""
-    split: cython.uint = 1 + (((w[0].range - 1) * prob) >> 8)
-    if w[0].count < 0:
-        refill(w, data)
-    bound: cython.ulonglong = cython.cast(cython.ulonglong, split) << 56
-    shift: cython.int
-    if w[0].value >= bound:
-        w[0].range -= split
-        w[0].value -= bound
-        shift = leading_zeros(w[0].range) - 24
-        w[0].range <<= shift
-        w[0].value <<= shift
-        w[0].count -= shift
-        return 1
-    shift = leading_zeros(split) - 24
-    w[0].range = split << shift
-    w[0].value <<= shift
-    w[0].count -= shift
-    return 0
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def read_large(
-    w: cython.pointer(Window), data: cython.p_uchar, probs: cython.p_uchar, p: cython.Py_ssize_t
-) -> cython.int:
-    """Read a magnitude of 2 or more (§13.2)."""
+def read_category(
+    w: Window, data: cython.p_uchar, probs: cython.p_uchar, p: cython.Py_ssize_t, out: cython.p_int
+) -> Window:
+    """Read a magnitude of 5 or more into ``out`` (§13.2)."""
+    window: cython.pointer(Window) = cython.address(w)
     category: cython.int
     value: cython.int = 0
     i: cython.int
-    if not bit(w, data, probs[p + 3]):
-        if not bit(w, data, probs[p + 4]):
-            return 2
-        return 3 + bit(w, data, probs[p + 5])
-    if not bit(w, data, probs[p + 6]):
-        if not bit(w, data, probs[p + 7]):
-            return 5 + bit(w, data, 159)
-        value = 2 * bit(w, data, 165)
-        return 7 + value + bit(w, data, 145)
-    category = bit(w, data, probs[p + 8])
-    category = 2 + 2 * category + bit(w, data, probs[p + 9 + category])
+    if not bit(window, data, probs[p + 6]):
+        category = bit(window, data, probs[p + 7])
+    else:
+        category = bit(window, data, probs[p + 8])
+        category = 2 + 2 * category + bit(window, data, probs[p + 9 + category])
     for i in range(extra_bits[16 * category]):
-        value = 2 * value + bit(w, data, extra_bits[16 * category + 1 + i])
-    # The smallest values of the categories are 11, 19, 35 and 67.
-    return value + 3 + (2 << category)
+        value = 2 * value + bit(window, data, extra_bits[16 * category + 1 + i])
+    # The smallest values of the categories are 5, 7, 11, 19, 35 and 67.
+    out[0] = value + 3 + (2 << category)
+    return w
 
 
 @cython.cfunc
@@ -180,6 +126,7 @@ def read_block(
     """Read a block's tokens from position ``first`` on; return its eob, 0 when there is none (§13.3)."""
     i: cython.int = first
     value: cython.int
+    large = cython.declare(cython.int[1])
     at: cython.Py_ssize_t = p + BAND * bands[first] + CONTEXT * context
     if not bit(w, data, probs[at]):
         return 0
@@ -190,19 +137,22 @@ def read_block(
             if i == 16:
                 return 16
             at = p + BAND * bands[i]
+        value = 1
+        context = CONTEXT
         if bit(w, data, probs[at + 2]):
-            value = read_large(w, data, probs, at)
-            context = 2
-        else:
-            value = 1
-            context = 1
-        if bit(w, data, 128):
-            value = -value
-        levels[c + zigzag[i]] = value
+            context = 2 * CONTEXT
+            if bit(w, data, probs[at + 3]):
+                w[0] = read_category(w[0], data, probs, at, large)
+                value = large[0]
+            elif bit(w, data, probs[at + 4]):
+                value = 3 + bit(w, data, probs[at + 5])
+            else:
+                value = 2
+        levels[c + zigzag[i]] = -value if bit(w, data, 128) else value
         i += 1
         if i == 16:
             return 16
-        at = p + BAND * bands[i] + CONTEXT * context
+        at = p + BAND * bands[i] + context
         if not bit(w, data, probs[at]):
             return i
 
@@ -231,38 +181,31 @@ def read_tokens(
     w.value = partitions.value[which]
     w.range = partitions.range[which]
     w.count = partitions.count[which]
-    window: cython.pointer(Window) = cython.address(w)
-    block: cython.int
+    block: cython.int = 24 if has_y2 else 0
     first: cython.int = 0
-    kind: cython.Py_ssize_t = 3 * TYPE
+    kind: cython.Py_ssize_t = TYPE if has_y2 else 3 * TYPE
+    i: cython.Py_ssize_t
+    k: cython.Py_ssize_t
     eob: cython.int
     coded: cython.int = 0
-    if has_y2:
-        eob = read_block(window, data, probs, TYPE, above[a + 8] + left[8], 0, levels, c + 384)
-        above[a + 8] = left[8] = eob > 0
-        eobs[e + 24] = eob
-        coded = eob
-        first = 1
-        kind = 0
-    else:
-        eobs[e + 24] = 0
-    for block in range(24):
-        if block == 16:
-            first = 0
-            kind = 2 * TYPE
-        eob = read_block(
-            window,
-            data,
-            probs,
-            kind,
-            above[a + above_of[block]] + left[left_of[block]],
-            first,
-            levels,
-            c + 16 * block,
-        )
-        above[a + above_of[block]] = left[left_of[block]] = eob > 0
+    eobs[e + 24] = 0
+    while True:
+        i = a + above_of[block]
+        k = left_of[block]
+        eob = read_block(cython.address(w), data, probs, kind, above[i] + left[k], first, levels, c + 16 * block)
+        above[i] = left[k] = eob > 0
         eobs[e + block] = eob
         coded |= eob
+        block += 1
+        if block == 25:  # after Y2 comes luma without its DC
+            block = 0
+            first = 1
+            kind = 0
+        elif block == 16:
+            first = 0
+            kind = 2 * TYPE
+        elif block == 24:
+            break
     partitions.pos[which] = w.pos
     partitions.value[which] = w.value
     partitions.range[which] = w.range
