@@ -5,9 +5,9 @@ a field of its codec context (`stats_in`) that PyAV does not reach and no option
 PyAV's wheel and its C interface (vpx/vpx_encoder.h) is stable, so this file calls that. Neither PyAV nor numpy is
 imported for it.
 
-The interface has no layout query, so nothing is believed unseen: libvpx's default configuration must show its well-known
-values at the offsets that are used here, and the interface version is one that libvpx itself accepts. Fields behind the
-ones declared are left alone.
+The interface has no layout query, so nothing is believed unseen: libvpx's default configuration must show its
+well-known values at the offsets that are used here, and the interface version is one that libvpx itself accepts. Fields
+behind the ones declared are left alone.
 """
 
 from __future__ import annotations

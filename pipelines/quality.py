@@ -131,13 +131,14 @@ def _at_least_a_window(plane: Plane) -> Plane:
 
 
 def _windows(values: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Sums over the 8x8 windows that begin every 4 pixels; what fills no block of 4 at the right and below is left out."""
+    """Sums over the 8x8 windows that begin every 4 pixels; what fills no block of 4 right and below is left out."""
     height, width = (side & ~3 for side in values.shape)
     values = values[:height, :width]
     rows = values[::4] + values[1::4] + values[2::4] + values[3::4]
     blocks = (rows[:, ::4] + rows[:, 1::4] + rows[:, 2::4] + rows[:, 3::4]).astype(np.int64)
     pairs = blocks[:-1] + blocks[1:]
-    return pairs[:, :-1] + pairs[:, 1:]
+    windows: NDArray[np.int64] = pairs[:, :-1] + pairs[:, 1:]
+    return windows
 
 
 def _rate_by_quality(points: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:

@@ -1,1 +1,1 @@
-"""Video files in and out: `read` gives upright 8-bit pictures of any file, `audio` its sound, `matroska` writes both."""
+"""Video files in and out: `read` gives upright 8-bit pictures of any, `audio` the sound, `matroska` writes both."""

@@ -1,6 +1,6 @@
 """The sound of a file for a WebM or Matroska: Opus and Vorbis packets as they are, everything else encoded to Opus.
 
-Sound is never cut where chunks of video meet: this reads the file once more, from its start to its end, beside the video.
+Sound is never cut where chunks of video meet: this reads the file once more, from start to end, beside the video.
 A hole in the timestamps becomes silence and an overlap is cut, so that sound and picture stay together.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import av
 import av.error
@@ -59,12 +59,13 @@ class SoundReader:
     def __init__(self, path: str, tracks: tuple[Track, ...]) -> None:
         self._container = open_container(path)
         self._ways: dict[int, _Way] = {}
+        streams = {stream.index: stream for stream in self._container.streams.audio}
         for number, track in enumerate(tracks, VIDEO + 1):
-            stream = self._container.streams[track.index]
-            copied = _can_be_copied(stream)
-            self._ways[track.index] = (_Copied if copied else _Encoded)(path, number, track, stream)
+            stream = streams[track.index]
+            kind = _Copied if _can_be_copied(stream) else _Encoded
+            self._ways[track.index] = kind(path, number, track, stream)
         self.sounds = [way.sound for way in self._ways.values()]
-        self._packets = self._container.demux([self._container.streams[track.index] for track in tracks])
+        self._packets = self._container.demux([streams[track.index] for track in tracks])
         self._waiting: list[Block] = []
         self._reached: dict[int, Fraction | None] = dict.fromkeys(range(VIDEO + 1, VIDEO + 1 + len(tracks)))
         self._over = not tracks
@@ -114,7 +115,7 @@ class SoundReader:
             if packet is None:
                 self._over = True
                 return
-            for block in self._ways[packet.stream.index].take(packet):
+            for block in self._ways[packet.stream.index].take(cast("Packet[AudioStream]", packet)):
                 self._reached[block.track] = block.time
                 self._waiting.append(block)
 
@@ -192,7 +193,7 @@ class _Encoded:
             yield from self._finish()
 
     def _hear(self, frame: AudioFrame) -> Iterator[Block]:
-        if frame.pts is not None:
+        if frame.pts is not None and frame.time_base:
             time = round(frame.pts * frame.time_base * _RATE)
             if self._origin is None:
                 self._origin = time
@@ -212,7 +213,7 @@ class _Encoded:
             self._resampler = self._new_resampler()
             resampled += self._resampler.resample(frame)
         for piece in resampled:
-            yield from self._push(piece.to_ndarray().reshape(-1, self._channels))
+            yield from self._push(_samples(piece, self._channels))
 
     def _push(self, samples: Samples) -> Iterator[Block]:
         dropped = min(self._drop, len(samples))
@@ -226,7 +227,7 @@ class _Encoded:
 
     def _finish(self) -> Iterator[Block]:
         for piece in self._resampler.resample(None):
-            yield from self._push(piece.to_ndarray().reshape(-1, self._channels))
+            yield from self._push(_samples(piece, self._channels))
         if not self._samples:
             return
         # Opus puts out `delay` before the first sample, so the last sample comes out that much later.
@@ -250,6 +251,10 @@ class _Encoded:
 
     def _new_resampler(self) -> av.AudioResampler:
         return av.AudioResampler(format="flt", layout=self._layout, rate=_RATE)
+
+
+def _samples(frame: AudioFrame, channels: int) -> Samples:
+    return frame.to_ndarray().astype(np.float32, copy=False).reshape(-1, channels)
 
 
 def _can_be_copied(stream: AudioStream) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import BinaryIO, Literal
 
@@ -40,7 +40,7 @@ class Video:
     width: int
     height: int
     aspect: Fraction = Fraction(1)
-    colour: Colour = Colour()
+    colour: Colour = field(default_factory=Colour)
     constant_rate: Fraction | None = None
 
 
@@ -162,7 +162,7 @@ class Writer:
 
 
 def display_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
-    """The size in square pixels that a picture with pixels of this shape is shown at: exact if that is nearly as large."""
+    """The size in square pixels at which pixels of this shape are shown: exact, if that is not far off."""
     if (width * aspect).denominator == 1:
         return int(width * aspect), height
     shape = aspect * Fraction(width, height)

@@ -1,8 +1,8 @@
 """Turning a picture upright as its display matrix says.
 
-The matrix is nine numbers, FFmpeg's `AV_FRAME_DATA_DISPLAYMATRIX`: its first two rows hold, in 16.16 fixed point, where the
-axes of the stored picture point to on the screen (x right, y down). Cameras use eight of them: four turns, each mirrored
-or not. Any other matrix (a tilt, a scale) leaves the picture as it is stored.
+The matrix is nine numbers, FFmpeg's `AV_FRAME_DATA_DISPLAYMATRIX`: its first two rows hold, in 16.16 fixed point, where
+the axes of the stored picture point to on the screen (x right, y down). Cameras use eight of them: four turns, each
+mirrored or not. Any other matrix (a tilt, a scale) leaves the picture as it is stored.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Reader:
         self._container = open_container(self.path)
         try:
             self._stream = _video_stream(self._container, self.path)
-            # With frame threads FFmpeg may forget to say that a frame is damaged; without a duration that is all there is.
+            # With frame threads FFmpeg may forget to say that a frame is damaged; some files have no other sign.
             self._stream.thread_type = "AUTO" if _tells_duration(self._container) else "SLICE"
             self._frames = self._decode()
             first = next(self._frames, None)
@@ -254,14 +254,13 @@ def _tells_duration(container: InputContainer) -> bool:
 
 def _plane(frame: VideoFrame, which: int, width: int, height: int) -> Plane:
     plane = frame.planes[which]
-    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width]
+    rows: Plane = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return rows[:height, :width]
 
 
 def _orientation(frame: VideoFrame) -> Orientation:
-    for side_data in frame.side_data:
-        if side_data.type.name == "DISPLAYMATRIX":
-            return from_display_matrix(bytes(side_data))
-    return UPRIGHT
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    return from_display_matrix(bytes(matrix)) if matrix else UPRIGHT
 
 
 def _aspect(stream: VideoStream) -> Fraction:

@@ -1,15 +1,15 @@
 """Who does what next on one machine: events in, instructions out; no process, no socket, no clock.
 
-A worker's program runs from its start to its end in one process, but only as many as there are `slots` compute at a time:
-a program that waits for the state of its predecessor gives its slot to the next one. A chunk goes through
+A worker's program runs from its start to its end in one process, but only as many as there are `slots` compute at a
+time: a program that waits for the state of its predecessor gives its slot to the next one. A chunk goes through
 
     ┌─────────┐  slot, memory  ┌─────────┐  must wait   ┌─────────┐  slot, state  ┌─────────┐  in order  ┌────────┐
     │  READ   ├───────────────>│ RUNNING ├─────────────>│ WAITING ├──────────────>│ RESUMED ├───────────>│ JOINED │
     └─────────┘                └────┬────┘              └─────────┘               └────┬────┘            └────────┘
                                     └─────────────────> FINISHED <─────────────────────┘
 
-Slots go to waiting programs whose state has come before new ones, and to earlier chunks before later ones. So the earliest
-chunk that is not finished never waits for a slot that only it could free, and chains advance side by side.
+Slots go to waiting programs whose state has come before new ones, and to earlier chunks before later ones. So the
+earliest chunk that is not finished never waits for a slot that only it could free, and chains advance side by side.
 Memory is bounded: no more than `2 * slots` programs are begun and unfinished (raw pictures and a process each), only
 one chunk more is read ahead, and the reader stops when finished chunks pile up behind a slow one.
 """

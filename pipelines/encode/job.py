@@ -1,0 +1,105 @@
+"""`fastslow encode` as a function: a video file in, a video file out, and a report of what it took."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pipelines.encode.join import Joiner, OutputFile, kind_of
+from pipelines.encode.local.runner import Progress, Runner, Watch
+from pipelines.encode.plan import Settings
+from pipelines.errors import OutputError, SettingsError
+from pipelines.media.source import Source
+
+if TYPE_CHECKING:
+    from pipelines.media.audio import SoundReader
+
+
+class Report(msgspec.Struct, omit_defaults=True):
+    """What was made and what it took."""
+
+    frames: int
+    width: int
+    height: int
+    fps: float
+    """Frames by the duration of the film."""
+    bytes: int
+    """Of the whole file."""
+    kbps: float
+    """Of the picture alone: kilobits (1000 bits) a second."""
+    key_frames: int
+    chunks: int
+    chains: int
+    wall_s: float
+    """From the call to the complete file, without the measuring."""
+    cpu_s: dict[str, float]
+    """Processor time by stage; start-up of processes is not in it."""
+    psnr_y: float | None = None
+    ssim_y: float | None = None
+    warnings: list[str] = []
+
+
+def encode_file(
+    source: str,
+    target: str,
+    settings: Settings,
+    *,
+    workers: int,
+    overwrite: bool = False,
+    sound: bool = True,
+    watch: Watch = lambda progress: None,
+) -> Report:
+    """Encode a video file into a WebM, Matroska or IVF.
+
+    Raises PipelineError. Whatever happens (KeyboardInterrupt too), no process and no half-written file is left behind.
+    """
+    began = time.monotonic()
+    kind = kind_of(target)
+    if workers < 1:
+        raise SettingsError(f"workers must be 1 or more, not {workers}")
+    output = OutputFile(target, overwrite)
+    if output.path.exists() and os.path.exists(source) and output.path.samefile(source):
+        raise OutputError(f"{target}: is the input; name another output")
+    with output as file:
+        joiner = Joiner(file, kind, _sound_of if sound and kind != "ivf" else None)
+        runner = Runner(source, settings, workers, joiner, watch)
+        try:
+            plan = runner.run()
+            joiner.finish()
+        finally:
+            joiner.close()
+    rate = joiner.frames / joiner.duration
+    return Report(
+        frames=joiner.frames,
+        width=plan.source.width,
+        height=plan.source.height,
+        fps=round(float(rate), 3),
+        bytes=output.path.stat().st_size,
+        kbps=round(float(joiner.video_bytes * 8 / joiner.duration / 1000), 3),
+        key_frames=joiner.key_frames,
+        chunks=plan.chunk_count,
+        chains=plan.chain_count,
+        wall_s=round(time.monotonic() - began, 3),
+        cpu_s={stage: round(seconds, 3) for stage, seconds in runner.progress.cpu_s.items()},
+        warnings=_warnings(plan.source, kind if sound else "", runner.progress, joiner.damaged_sound),
+    )
+
+
+def _sound_of(source: Source) -> SoundReader:
+    from pipelines.media.audio import SoundReader  # here, since it brings PyAV and numpy into a process without need
+
+    return SoundReader(source.path, source.tracks)
+
+
+def _warnings(source: Source, kind: str, progress: Progress, damaged_sound: int) -> list[str]:
+    warnings = []
+    if progress.damaged:
+        warnings.append(f"{source.path}: {progress.damaged} damaged places in the picture were concealed")
+    if damaged_sound:
+        warnings.append(f"{source.path}: {damaged_sound} damaged packets of sound were left out")
+    if kind == "ivf" and source.tracks:
+        warnings.append("IVF holds no sound: it was left out; .webm and .mkv keep it")
+    return warnings

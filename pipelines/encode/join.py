@@ -1,0 +1,197 @@
+"""One file of a film's chunks and its sound: WebM or Matroska with both, IVF with the picture alone.
+
+Timestamps are the input's. WebM and Matroska round them to milliseconds; IVF keeps them in the input's own unit.
+Where the input begins before 0 (IVF and Matroska cannot), everything is moved by the same time.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO
+
+from codec.ivf import IvfHeader, read_ivf, write_frame, write_header
+from pipelines.encode.sink import Piece
+from pipelines.errors import OutputError, SettingsError
+from pipelines.media.matroska import VIDEO, Block, Video, Writer
+from pipelines.media.source import Source
+
+if TYPE_CHECKING:
+    from pipelines.media.audio import SoundReader
+
+KINDS = {".webm": "webm", ".mkv": "matroska", ".ivf": "ivf"}
+
+
+class OutputFile:
+    """A file that appears under its name only when it is complete; until then it grows beside it, hidden.
+
+    Used as a context: what leaves it by an exception leaves no file behind. What the disk refuses is an OutputError.
+    """
+
+    def __init__(self, path: str, overwrite: bool) -> None:
+        self.path = Path(os.path.realpath(path))
+        self._overwrite = overwrite
+        self._shown = path
+        self._check()
+
+    def __enter__(self) -> BinaryIO:
+        try:
+            descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent)
+        except OSError as error:
+            raise self._error(error) from error
+        self._part = Path(name)
+        self._file = os.fdopen(descriptor, "wb")
+        return self._file
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if kind is not None:
+            with suppress(OSError):
+                self._file.close()  # what is still buffered may not fit either
+            self._part.unlink(missing_ok=True)
+            if isinstance(error, OSError) and not hasattr(error, "log"):  # PyAV's have a log: they are the input's
+                raise self._error(error) from error
+            return
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            mask = os.umask(0)
+            os.umask(mask)
+            self._part.chmod(0o666 & ~mask)
+            self._check()
+            self._part.replace(self.path)
+        except BaseException as problem:
+            with suppress(OSError):
+                self._file.close()
+            self._part.unlink(missing_ok=True)
+            if isinstance(problem, OSError):
+                raise self._error(problem) from problem
+            raise
+
+    def _check(self) -> None:
+        if self.path.is_dir():
+            raise OutputError(f"{self._shown}: is a folder; name a file in it")
+        if self.path.exists() and not self.path.is_file():
+            raise OutputError(f"{self._shown}: is not a file that can be replaced")
+        if self.path.exists() and not self._overwrite:
+            raise OutputError(f"{self._shown}: exists already; --overwrite replaces it")
+
+    def _error(self, error: OSError) -> OutputError:
+        return OutputError(f"{self._shown}: cannot be written: {error.strerror}; nothing was left behind")
+
+
+class Joiner:
+    """Appends pieces to a file in the order of the film."""
+
+    def __init__(self, file: BinaryIO, kind: str, open_sound: Callable[[Source], SoundReader] | None) -> None:
+        self._file, self._kind, self._open_sound = file, kind, open_sound
+        self._sound: SoundReader | None = None
+        self._writer: Writer | None = None
+        self._source: Source | None = None
+        self._shift = Fraction(0)
+        self._due: tuple[bytes, int, int] | None = None
+        self._last_duration = 0
+        self.frames = self.key_frames = self.video_bytes = 0
+        self.duration = Fraction(0)
+        """From the start of the first frame to the end of the last, in seconds."""
+
+    @property
+    def damaged_sound(self) -> int:
+        """How many packets of sound could not be decoded."""
+        return self._sound.damaged if self._sound else 0
+
+    def begin(self, source: Source) -> None:
+        """Told once what the film is."""
+        self._source = source
+        if self._open_sound is not None and source.tracks:
+            self._sound = self._open_sound(source)
+
+    def append(self, piece: Piece) -> None:
+        """Write a piece; its last frame waits for the next, which tells its duration."""
+        _, frames = read_ivf(io.BytesIO(piece.encoded))
+        for (_, data), time, duration in zip(frames, piece.times, piece.durations, strict=True):
+            if self._due is None:
+                self._start(time)
+            else:
+                self._put(*self._due[:2], time - self._due[1])
+            self._due = data, time, duration
+
+    def finish(self) -> None:
+        """Write what is left."""
+        if self._due is not None:
+            data, time, duration = self._due
+            assert self._source is not None
+            step = max(1, round(1 / (self._source.fps * self._source.seconds_a_tick)))
+            self._put(data, time, duration or self._last_duration or step)
+        if self._writer is not None:
+            if self._sound is not None:
+                for block in self._sound.rest():
+                    self._writer.write(self._shifted(block))
+            self._writer.finish()
+        else:
+            self._file.seek(0)
+            self._ivf_header()
+
+    def close(self) -> None:
+        """Let go of the sound's file."""
+        if self._sound is not None:
+            self._sound.close()
+
+    def _start(self, first: int) -> None:
+        source = self._source
+        assert source is not None
+        start = first * source.seconds_a_tick
+        if self._kind == "ivf":
+            self._shift = max(Fraction(0), -start)
+            self._ivf_header()
+            return
+        if self._sound is not None:
+            start = min(start, self._sound.start())
+        self._shift = -start if start < -Fraction(1, 1000) else Fraction(0)
+        rate = source.fps if source.constant_rate else None
+        video = Video(source.width, source.height, Fraction(*source.aspect), source.colour, rate)
+        sounds = self._sound.sounds if self._sound else []
+        self._writer = Writer(self._file, "webm" if self._kind == "webm" else "matroska", video, sounds)
+
+    def _put(self, data: bytes, ticks: int, duration: int) -> None:
+        source = self._source
+        assert source is not None
+        time, seconds = ticks * source.seconds_a_tick, duration * source.seconds_a_tick
+        key = bool(data) and not data[0] & 1
+        if self._writer is None:
+            write_frame(self._file, ticks + math.ceil(self._shift / source.seconds_a_tick), data)
+        else:
+            if self._sound is not None:
+                for block in self._sound.until(time):
+                    self._writer.write(self._shifted(block))
+            self._writer.write(self._shifted(Block(VIDEO, time, data, key, seconds)))
+        self.frames += 1
+        self.key_frames += key
+        self.video_bytes += len(data)
+        self.duration += seconds
+        self._last_duration = duration
+
+    def _shifted(self, block: Block) -> Block:
+        if not self._shift:
+            return block
+        return Block(block.track, block.time + self._shift, block.data, block.key, block.duration, block.discard)
+
+    def _ivf_header(self) -> None:
+        assert self._source is not None
+        scale, rate = self._source.time_base
+        write_header(self._file, IvfHeader(self._source.width, self._source.height, rate, scale, self.frames))
+
+
+def kind_of(path: str) -> str:
+    """The container that a file's ending asks for. Raises SettingsError for one that VP8 cannot go into here."""
+    ending = Path(path).suffix.lower()
+    if ending not in KINDS:
+        raise SettingsError(f"{path}: the output must end in {', '.join(KINDS)}")
+    return KINDS[ending]

@@ -1,0 +1,125 @@
+"""What the processes of a job run: `python -m pipelines.encode.local.child ROLE SOCKET PARENT`.
+
+A child lives as long as its parent and its socket. What goes wrong goes to the runner, not to the terminal.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from pipelines import errors
+from pipelines.encode.context import Stage
+from pipelines.encode.local.channel import (
+    Channel,
+    Closed,
+    Deliver,
+    Failed,
+    Finished,
+    Progressed,
+    Run,
+    Sent,
+    Stored,
+    Waits,
+)
+
+_SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
+
+
+class LocalContext:
+    """The world of a worker's program, on this machine: everything goes through the runner."""
+
+    def __init__(self, channel: Channel, name: str, raw: memoryview) -> None:
+        self._channel, self._name, self._raw = channel, name, raw
+        self._spent = time.process_time()
+
+    def fetch(self, name: str) -> memoryview:
+        """Give the raw video that came with the chunk."""
+        if name != self._name:
+            raise errors.WorkerFailed(f"there is no input {name}, only {self._name}")
+        return self._raw
+
+    def send(self, name: str, payload: bytes) -> None:
+        """Let the runner carry a message on."""
+        self._channel.send(Sent(name, payload))
+
+    def receive(self, name: str) -> bytes:
+        """Give the processor up until the runner has the message, and a processor."""
+        self._channel.send(Waits(name))
+        message, _ = self._channel.receive_as_child()
+        assert isinstance(message, Deliver)
+        return message.payload
+
+    def store(self, name: str, payload: bytes) -> None:
+        """Let the runner keep a result."""
+        self._channel.send(Stored(name, payload))
+
+    def progress(self, stage: Stage, frames: float = 1) -> None:
+        """Tell the runner, with the processor time that went by."""
+        before, self._spent = self._spent, time.process_time()
+        self._channel.send(Progressed(stage, frames, self._spent - before))
+
+
+def work(channel: Channel) -> None:
+    """Run the program for one chunk after the other, as long as the runner has some."""
+    from pipelines.encode.worker import encode_chunk  # here, since the reader needs neither it nor the codec
+
+    while True:
+        message, files = channel.receive_as_child()
+        assert isinstance(message, Run)
+        with mmap.mmap(files[0], 0, prot=mmap.PROT_READ) as memory:
+            os.close(files[0])
+            with memoryview(memory) as raw:
+                encode_chunk(LocalContext(channel, message.chunk.source, raw), message.chunk)
+        channel.send(Finished())
+
+
+def read(channel: Channel) -> None:
+    """Read the film as the runner asks."""
+    from pipelines.encode.local.reader import read_film
+
+    read_film(channel)
+
+
+ROLES: dict[str, Callable[[Channel], None]] = {"work": work, "read": read}
+
+
+def main(role: str, file: int, parent: int) -> None:
+    """Play a role until the runner hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with(parent)
+    channel = Channel(socket.socket(fileno=file))
+    with suppress(Closed):
+        try:
+            ROLES[role](channel)
+        except Closed:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever it is, the runner has to know
+            _report(channel, error)
+
+
+def _report(channel: Channel, error: Exception) -> None:
+    kind = type(error).__name__
+    text = str(error) if isinstance(error, errors.PipelineError) else f"{kind}: {error}"
+    channel.send(Failed(kind, text or kind))
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel to end this process when its parent ends, however that happens."""
+    try:
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    except (OSError, AttributeError):
+        return  # not Linux: the closed socket will end it
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,74 @@
+"""The process that reads the film: decodes it once, from its start to its end, and hands it on chunk by chunk.
+
+One decoder and no seeking, so that no frame can be lost or doubled where chunks meet, whatever the file's key frames
+and timestamps are like. It reads ahead only as far as it is told to.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+
+from pipelines.encode.local.channel import Channel, ChunkRead, Open, Opened, ReadMore, memory_file
+from pipelines.media.read import Picture, Reader, write_i420
+
+
+def read_film(channel: Channel) -> None:
+    """Do what the runner asks until the film is over. Raises InputError."""
+    request, _ = channel.receive_as_child()
+    assert isinstance(request, Open)
+    with Reader(request.path) as reader:
+        channel.send(Opened(reader.source))
+        chunks = _Chunks(reader, request.chunk_frames, request.chain)
+        last = False
+        while not last:
+            more, _ = channel.receive_as_child()
+            assert isinstance(more, ReadMore)
+            file, message = chunks.next()
+            channel.send(message, [file])
+            os.close(file)
+            last = message.last
+
+
+class _Chunks:
+    """Cuts the film: every chunk but a chain's first begins with the frame before it."""
+
+    def __init__(self, reader: Reader, chunk_frames: int, chain: int) -> None:
+        self._reader, self._frames, self._chain = reader, chunk_frames, chain
+        self._pictures: Iterator[Picture] = iter(reader)
+        self._due = next(self._pictures)  # read ahead by one, to know which chunk is the last
+        self._before = b""
+        self._index = 0
+        self._spent = time.process_time()
+
+    def next(self) -> tuple[int, ChunkRead]:
+        size = self._reader.source.frame_size
+        lead = self._index % self._chain > 0
+        file = memory_file((lead + self._frames) * size)
+        times: list[int] = []
+        durations: list[int] = []
+        last = False
+        with mmap.mmap(file, (lead + self._frames) * size) as memory:
+            target = np.frombuffer(memory, np.uint8)
+            if lead:
+                memory[:size] = self._before
+            while len(times) < self._frames and not last:
+                start = (lead + len(times)) * size
+                write_i420(self._due.planes, target[start : start + size])
+                times.append(self._due.pts)
+                durations.append(self._due.duration)
+                following = next(islice(self._pictures, 1), None)
+                last = following is None
+                self._due = following or self._due
+            end = (lead + len(times)) * size
+            self._before = memory[end - size : end]
+            del target
+        os.truncate(file, end)
+        self._index += 1
+        before, self._spent = self._spent, time.process_time()
+        return file, ChunkRead(times, durations, last, self._reader.damaged, self._spent - before)
