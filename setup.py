@@ -1,6 +1,7 @@
 """Put the compiled codec into the wheel; all else is in pyproject.toml."""
 
 import platform
+import shutil
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -27,6 +28,8 @@ class BuildPython(build_py):
             for path in script.build(folder=folder):
                 self.announce(f"compiled {path}", level=2)
         except script.BuildError as error:
+            if not self.editable_mode:  # half of the modules compiled would not fit the other half
+                shutil.rmtree(folder, ignore_errors=True)
             self.warn(f"THE CODEC STAYS UNCOMPILED AND IS A THOUSAND TIMES SLOWER. {error}")
         self.libraries = [str(path) for path in folder.glob("*/*.abi3.so")]
 
