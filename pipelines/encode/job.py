@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -86,6 +87,17 @@ def encode_file(
         cpu_s={stage: round(seconds, 3) for stage, seconds in runner.progress.cpu_s.items()},
         warnings=_warnings(plan.source, kind if sound else "", runner.progress, joiner.damaged_sound),
     )
+
+
+def measured(report: Report, source: str, target: str, watch: Callable[[int], object] = lambda frames: None) -> Report:
+    """The report with PSNR and SSIM of the luma of the file that was made, as FFmpeg's own decoder shows it."""
+    from pipelines.compare import compare_files  # here, since it brings PyAV and numpy into a process without need
+
+    comparison, before, after = compare_files(source, target, watch)
+    if before != after:
+        raise OutputError(f"{target}: has {after} frames, but {source} has {before}; please report this")
+    psnr_y, ssim_y = round(comparison.psnr_y, 4), round(comparison.ssim_y, 6)
+    return msgspec.structs.replace(report, psnr_y=psnr_y, ssim_y=ssim_y)
 
 
 def _sound_of(source: Source) -> SoundReader:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import overload
 
 import codec
+from codec.decode import next_state
 from codec.ivf import IvfHeader, write_frame, write_header
 from codec.rebase import rebase_frame
 from pipelines import libvpx
@@ -54,12 +55,15 @@ def _search(context: Context, chunk: Chunk, raw: RawVideo) -> list[libvpx.Packet
 
 
 def _decisions(context: Context, chunk: Chunk, packets: list[libvpx.Packet]) -> list[codec.Frame]:
-    """Parse libvpx's frames, each on the state that those before it leave; the lead frame has had its use then."""
+    """Parse libvpx's frames, each on the state that those before it leave; the lead frame has had its use then.
+
+    To parse, a state needs no pictures, and they are what decoding spends its time on: these states have none.
+    """
     frames = []
     state = None
     for number, packet in enumerate(packets):
         frame = codec.parse(state, packet.data)
-        state, _ = codec.decode(state, packet.data)
+        state = next_state(state, frame.header, frame.width, frame.height, frame.decisions.segments, b"")
         if number >= chunk.lead:
             frames.append(frame)
             context.progress("decode")

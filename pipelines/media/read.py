@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 import av.error
@@ -27,6 +27,7 @@ from pipelines.media.source import Colour, Source, Track
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
+    from av.sidedata.sidedata import SideData
     from av.stream import Stream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
@@ -259,7 +260,7 @@ def _plane(frame: VideoFrame, which: int, width: int, height: int) -> Plane:
 
 
 def _orientation(frame: VideoFrame) -> Orientation:
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
     return from_display_matrix(bytes(matrix)) if matrix else UPRIGHT
 
 

@@ -1,0 +1,117 @@
+"""`fastslow encode`: a film in, a VP8 film out."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pipelines.encode.job import Report
+
+
+def _processors() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+@click.command(short_help="Encode any video to VP8 in WebM, Matroska or IVF.")
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="OUT")
+@click.option(
+    "--chunk-frames", metavar="N", type=click.IntRange(1, 10_000), default=24, show_default=True, help="Frames a chunk."
+)
+@click.option(
+    "--chain",
+    metavar="X",
+    type=click.IntRange(1, 10_000),
+    default=16,
+    show_default=True,
+    help="Chunks a chain. A chain begins with a key frame; 1 gives plain chunks.",
+)
+@click.option(
+    "--cq", metavar="Q", type=click.IntRange(0, 63), default=30, show_default=True, help="Quality: 0 best, 63 smallest."
+)
+@click.option(
+    "--speed",
+    metavar="S",
+    type=click.IntRange(0, 5),
+    default=2,
+    show_default=True,
+    help="libvpx's cpu-used: 0 slow and small, 5 fast and large.",
+)
+@click.option(
+    "--workers",
+    metavar="W",
+    type=click.IntRange(1, 1024),
+    default=_processors,
+    show_default="the processors here",
+    help="Chunks computed at a time; memory grows with it.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@click.option("--no-audio", is_flag=True, help="Leave the sound out.")
+@click.option("--measure", is_flag=True, help="Compare OUT with IN afterwards: PSNR and SSIM of the luma.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
+def encode(
+    source: str,
+    target: str,
+    chunk_frames: int,
+    chain: int,
+    cq: int,
+    speed: int,
+    workers: int,
+    overwrite: bool,
+    no_audio: bool,
+    measure: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Encode the video IN (anything that FFmpeg reads) to VP8, with all processors; OUT ends in .webm, .mkv or .ivf.
+
+    The film is cut into chunks of N frames which libvpx encodes at the same time (two passes, deadline good). Then they
+    are moved, one after the other along a chain of X chunks, onto the state at which the chunk before ended, so that
+    only a chain begins with a key frame.
+
+    Timestamps, turned and mirrored pictures, pixel shapes and sound are kept: Opus and Vorbis as they are, other sound
+    as Opus. OUT appears when it is complete.
+    """
+    from cli.errors import told_in_a_line
+    from cli.progress import display
+    from pipelines.encode.job import encode_file, measured
+    from pipelines.encode.plan import Settings
+
+    with told_in_a_line():
+        settings = Settings(chunk_frames, chain, cq, speed)
+        with display(quiet) as progress:
+            report = encode_file(
+                source,
+                target,
+                settings,
+                workers=workers,
+                overwrite=overwrite,
+                sound=not no_audio,
+                watch=progress.stages,
+            )
+            if measure:
+                report = measured(report, source, target, lambda n: progress.count("measure", n, report.frames))
+    _print(report, target, as_json)
+
+
+def _print(report: Report, target: str, as_json: bool) -> None:
+    import msgspec
+
+    for warning in report.warnings:
+        click.echo(f"fastslow: {warning}", err=True)
+    if as_json:
+        click.echo(msgspec.json.encode(report).decode())
+        return
+    keys = "1 key frame" if report.key_frames == 1 else f"{report.key_frames} key frames"
+    click.echo(f"{target}: {report.width}x{report.height}, {report.frames} frames at {report.fps:g} a second, {keys}")
+    click.echo(f"{report.kbps:.1f} kb/s ({report.bytes} bytes with container and sound) in {report.wall_s:.1f} s")
+    click.echo("processor time: " + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.cpu_s.items()))
+    if report.psnr_y is not None and report.ssim_y is not None:
+        click.echo(f"PSNR-Y {report.psnr_y:.3f} dB, SSIM-Y {report.ssim_y:.5f}")

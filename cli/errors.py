@@ -1,0 +1,32 @@
+"""From the errors of the packages below to lines on stderr and exit codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+
+class Failure(click.ClickException):
+    """It could not be done; the line says why. Exit code 1."""
+
+    def show(self, file: object = None) -> None:
+        """Print the line."""
+        click.echo(f"fastslow: {self.format_message()}", err=True)
+
+
+@contextmanager
+def told_in_a_line() -> Iterator[None]:
+    """Turn what pipelines and codec raise into one line and an exit code: 2 for wrong settings, 1 for the rest."""
+    from codec.errors import CodecError
+    from pipelines.errors import PipelineError, SettingsError
+
+    try:
+        yield
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+    except (PipelineError, CodecError) as error:
+        raise Failure(str(error)) from error
+    except MemoryError as error:
+        raise Failure("out of memory; fewer --workers or smaller --chunk-frames need less") from error
