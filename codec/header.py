@@ -8,15 +8,27 @@ where they differ.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from types import SimpleNamespace
-from typing import Any, Protocol
 
 from codec.boolcoder import BoolReader, BoolWriter
 from codec.coefficient_tables import COEFFICIENT_UPDATES
 from codec.errors import CorruptStream
 from codec.mode_tables import MV_UPDATES
 from codec.state import FilterDeltas, Four, Probabilities, Segmentation
+
+TYPE_CHECKING = False  # as in frame.py
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    class _Coder(Protocol):
+        """What reading and writing have in common; every method returns the value that is in the stream."""
+
+        def flag(self, value: bool) -> bool: ...
+        def literal(self, bits: int, value: int) -> int: ...
+        def signed(self, bits: int, value: int) -> int: ...
+        def updates(self, odds: bytes, old: bytes, new: bytes, width: int) -> bytes: ...
+
 
 __all__ = ["Context", "Header", "read_header", "write_header"]
 
@@ -30,9 +42,9 @@ MAX_FIRST_PARTITION = (1 << 19) - 1
 class Context:
     """What a header refers to and may change: the part of a state that is neither image nor segment map."""
 
-    probabilities: Probabilities = Probabilities()
-    segmentation: Segmentation = Segmentation()
-    filter_deltas: FilterDeltas = FilterDeltas()
+    probabilities: Probabilities = field(default_factory=Probabilities)
+    segmentation: Segmentation = field(default_factory=Segmentation)
+    filter_deltas: FilterDeltas = field(default_factory=FilterDeltas)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +95,6 @@ class Header:
     def context(self) -> Context:
         """What the frame itself is coded with."""
         return Context(self.probabilities, self.segmentation, self.filter_deltas)
-
-
-class _Coder(Protocol):
-    """What reading and writing have in common; every method returns the value that is in the stream."""
-
-    def flag(self, value: bool) -> bool: ...
-    def literal(self, bits: int, value: int) -> int: ...
-    def signed(self, bits: int, value: int) -> int: ...
-    def updates(self, odds: bytes, old: bytes, new: bytes, width: int) -> bytes: ...
 
 
 class _Reading:
@@ -216,8 +219,8 @@ def _replaced(c: _Coder, old: bytes, new: bytes) -> bytes:
 
 def _draft() -> SimpleNamespace:
     """Return what holds of a frame whose header says nothing."""
-    values: dict[str, Any] = dict.fromkeys((field.name for field in fields(Header)), 0)
-    for name in (field.name for field in fields(Header) if field.type == "bool"):
+    values: dict[str, Any] = dict.fromkeys((f.name for f in fields(Header)), 0)
+    for name in (f.name for f in fields(Header) if f.type == "bool"):
         values[name] = False
     values.update(
         scaling=(0, 0),
@@ -281,7 +284,7 @@ def write_header(writer: BoolWriter, header: Header, old: Context) -> None:
 
     What is not equal to ``old`` (on a key frame: to the defaults) is written as an update.
     """
-    h = SimpleNamespace(**{field.name: getattr(header, field.name) for field in fields(header)})
+    h = SimpleNamespace(**{f.name: getattr(header, f.name) for f in fields(header)})
     _describe(_Writing(writer), h, Context() if header.key_frame else old)
 
 

@@ -8,10 +8,10 @@ What lies outside a plane is, at any distance, its nearest edge pixel (RFC 6386 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from codec.errors import Mismatch
 
+TYPE_CHECKING = False  # as in frame.py
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray

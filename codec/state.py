@@ -10,12 +10,15 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
 
 from codec.coefficient_tables import DEFAULT_COEFFICIENTS
 from codec.errors import CorruptState
 from codec.image import MAX_SIDE, Image, macroblocks
 from codec.mode_tables import DEFAULT_MV_PROBS, DEFAULT_UV_MODE_PROBS, DEFAULT_Y_MODE_PROBS
+
+TYPE_CHECKING = False  # as in frame.py
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["FilterDeltas", "Probabilities", "Segmentation", "State"]
 
