@@ -7,13 +7,10 @@ serialised form are all driven by the fields themselves, so none can be forgotte
 
 from __future__ import annotations
 
-import struct
-import zlib
 from dataclasses import dataclass, fields, is_dataclass
 
 from codec.coefficient_tables import DEFAULT_COEFFICIENTS
-from codec.errors import CorruptState
-from codec.image import MAX_SIDE, Image, macroblocks
+from codec.image import Image
 from codec.mode_tables import DEFAULT_MV_PROBS, DEFAULT_UV_MODE_PROBS, DEFAULT_Y_MODE_PROBS
 
 TYPE_CHECKING = False  # as in frame.py
@@ -90,100 +87,21 @@ class State:
         """Return the names of the fields in which two states differ, as paths such as ``segmentation.absolute``."""
         return tuple(_differing(self, other, ""))
 
-    def to_bytes(self) -> bytes:
-        """Return the state as bytes: magic, version, the fields, a CRC-32.
+    def to_bytes(self, *, pack: bool = False) -> bytes:
+        """Return the state as bytes, with a version and a checksum; a reference held three times is there once.
 
-        A reference image that is the same as one before it is stored once.
+        ``pack`` halves the size of the images, and takes longer than a fast network saves: see ``serialise``.
         """
-        rasters: list[bytes] = []
-        places = []
-        for raster in (self.last, self.golden, self.altref):
-            if raster not in rasters:
-                rasters.append(raster)
-            places.append(rasters.index(raster))
-        p, s, d = self.probabilities, self.segmentation, self.filter_deltas
-        head = _HEAD.pack(
-            _MAGIC,
-            _VERSION,
-            self.width,
-            self.height,
-            *self.scaling,
-            *places,
-            s.absolute,
-            *s.quantizers,
-            *s.filter_levels,
-            *d.references,
-            *d.modes,
-        )
-        tables = p.coefficients + p.y_modes + p.uv_modes + p.vectors
-        # The map is mostly runs; the images are left as they are: see docs/decisions.
-        segment_map = zlib.compress(self.segment_map, 1)
-        parts = [head, tables, struct.pack("<I", len(segment_map)), segment_map, *rasters]
-        crc = 0
-        for part in parts:
-            crc = zlib.crc32(part, crc)
-        return b"".join([*parts, struct.pack("<I", crc)])
+        from codec.serialise import dump  # here, since serialise makes states
+
+        return dump(self, pack)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> State:
-        """Return the state that ``to_bytes`` made these bytes of.
+        """Return the state that ``to_bytes`` made these bytes of. Raises CorruptState when they are anything else."""
+        from codec.serialise import load
 
-        Raises CorruptState when they are anything else.
-        """
-        data = bytes(data)
-        if len(data) < _HEAD.size + _TABLES + 8 or data[:4] != _MAGIC:
-            raise CorruptState("these bytes are not a serialised state: they do not begin as one")
-        values = _HEAD.unpack_from(data)
-        if values[1] != _VERSION:
-            raise CorruptState(f"this state has format {values[1]}; this version reads format {_VERSION}")
-        if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
-            raise CorruptState("this state was damaged or cut short: its checksum does not match")
-        width, height = values[2:4]
-        places = values[6:9]
-        if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-            raise CorruptState(f"this state claims a frame of {width} x {height} pixels")
-        columns, rows = macroblocks(width, height)
-        size = 384 * columns * rows
-        at = _HEAD.size
-        tables = data[at : at + _TABLES]
-        at += _TABLES
-        map_size = struct.unpack_from("<I", data, at)[0]
-        at += 4
-        segment_map = _inflate(data[at : at + map_size], columns * rows)
-        at += map_size
-        count = max(places) + 1
-        if at + size * count + 4 != len(data) or places[0] != 0 or places[1] > 1 or places[2] > places[1] + 1:
-            raise CorruptState("this state does not hold the reference images that it announces")
-        rasters = [data[at + i * size : at + (i + 1) * size] for i in range(count)]
-        if max(segment_map) > 3 or max(values[4:6]) > 3:
-            raise CorruptState("this state holds a value that no stream can make")
-        return cls(
-            width,
-            height,
-            values[4:6],
-            *(rasters[i] for i in places),
-            Probabilities(tables[:1056], tables[1056:1060], tables[1060:1063], tables[1063:]),
-            Segmentation(bool(values[9]), values[10:14], values[14:18]),
-            segment_map,
-            FilterDeltas(values[18:22], values[22:26]),
-        )
-
-
-_MAGIC = b"VP8S"
-_VERSION = 1
-_HEAD = struct.Struct("<4sBHH2B3BB4b4b4b4b")
-_TABLES = 1056 + 4 + 3 + 38
-
-
-def _inflate(data: bytes, size: int) -> bytes:
-    inflater = zlib.decompressobj()
-    try:
-        out = inflater.decompress(data, size)
-    except zlib.error as error:
-        raise CorruptState(f"this state's segment map does not unpack: {error}") from error
-    if len(out) != size or not inflater.eof or inflater.unused_data:
-        raise CorruptState("this state's segment map has the wrong size")
-    return out
+        return load(data)
 
 
 def _differing(a: Any, b: Any, prefix: str) -> list[str]:
