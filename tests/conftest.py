@@ -4,8 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import codec
+
+# pytest's own limit is enough: how long an example takes depends on who else uses the machine.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 SHARED = Path(os.environ.get("FASTSLOW_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 
