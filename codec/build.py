@@ -30,14 +30,13 @@ PACKAGE = Path(__file__).resolve().parent
 ROOT = PACKAGE.parent
 COMPILED = PACKAGE / "_compiled"
 SHOWN = 12  # lines of errors of one module
+HARMLESS = "externally modifiable global"  # the tables are constants, whatever Cython fears
 LISTINGS = ROOT / "build" / "codec"  # where --annotate and --debug leave the C and its annotated listing
 
 DIRECTIVES = ("boundscheck=False", "wraparound=False", "cdivision=True", "initializedcheck=False")
 CYTHON = ("-m", "cython", "-3", *(f"-X{directive}" for directive in DIRECTIVES))
 # No fused multiply-add: a rate-distortion sum must not depend on the build that computed it.
 CC = ("-shared", "-fPIC", "-ffp-contract=off", "-DPy_LIMITED_API=0x030b0000")
-
-
 # Python has no #include: where a module asks for it, another's text is pasted in before Cython sees it.
 INLINED = re.compile(r"^from codec\.(\w+) import .*# inlined$", re.MULTILINE)
 
@@ -151,34 +150,36 @@ def is_fresh(module: str, target: Target, folder: Path = COMPILED) -> bool:
 
 def translate(module: str, target: Target, work: Path, *options: str) -> bytes:
     """Write work/<module>.c; return the digest of the sources it was made from."""
+    telling = re.compile(rf"^(warning: )?(?!.*{HARMLESS})\S*?codec/\w+\.\w+:\d+:\d+: ")
     while True:
         digest = source_digest(module)
-        name = ("--module-name", f"codec.{module}", _expanded(module, work), "-o", str(work / f"{module}.c"))
-        _run(
-            (sys.executable, *target.cython, "-I.", *options, *name),
-            telling=r"^(warning: )?\S*codec/\w+\.\w+:\d+:\d+: ",
-        )
+        source, origin = _expanded(module, work)
+        name = ("--module-name", f"codec.{module}", source, "-o", str(work / f"{module}.c"))
+        _run((sys.executable, *target.cython, "-I.", *options, *name), telling, source, origin)
         if digest == source_digest(module):  # nobody wrote to them meanwhile
             return digest
 
 
-def _expanded(module: str, work: Path) -> str:
-    """The module's source; where it inlines another, a copy with that one's text in place."""
-    text = (PACKAGE / f"{module}.py").read_text()
+def _expanded(module: str, work: Path) -> tuple[str, list[str]]:
+    """The module, or a copy with the text of those it inlines in place; and where each line of that is from."""
+    path = PACKAGE / f"{module}.py"
+    text = path.read_text()
     if not INLINED.search(text):
-        return f"codec/{module}.py"
-    pasted = INLINED.sub(lambda found: _body(PACKAGE / f"{found[1]}.py"), text)
-    path = work / "codec" / f"{module}.py"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(pasted)
-    if (own := PACKAGE / f"{module}.pxd").exists():
-        shutil.copy(own, path.parent)
-    return str(path)
-
-
-def _body(path: Path) -> str:
-    """All of a module that follows `import cython`."""
-    return path.read_text().partition("\nimport cython\n")[2]
+        return f"codec/{module}.py", []
+    lines: list[tuple[str, str]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if inlined := INLINED.match(line):
+            other = list(enumerate((PACKAGE / f"{inlined[1]}.py").read_text().splitlines(), 1))
+            start = [line for _, line in other].index("import cython") + 1
+            lines += ((line, f"codec/{inlined[1]}.py:{n}") for n, line in other[start:])
+        else:
+            lines.append((line, f"codec/{module}.py:{number}"))
+    copy = work / "codec" / path.name
+    copy.parent.mkdir(exist_ok=True)
+    copy.write_text("".join(f"{line}\n" for line, _ in lines))
+    if path.with_suffix(".pxd").exists():
+        shutil.copy(path.with_suffix(".pxd"), copy.parent)
+    return str(copy), [origin for _, origin in lines]
 
 
 def compile_c(module: str, digest: bytes, target: Target, work: Path, headers: Sequence[str], folder: Path) -> Path:
@@ -188,18 +189,24 @@ def compile_c(module: str, digest: bytes, target: Target, work: Path, headers: S
     new = path.with_name(f".{path.name}.{os.getpid()}")
     mark = f"-Wl,--build-id=0x{fingerprint(digest, target).hex()}"
     try:
-        _run((*target.compiler, *headers, mark, str(work / f"{module}.c"), "-o", str(new)), telling="error|undefined ")
+        telling = re.compile("error|undefined ")
+        _run((*target.compiler, *headers, mark, str(work / f"{module}.c"), "-o", str(new)), telling)
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
     return path
 
 
-def _run(command: Sequence[str], telling: str) -> None:
-    """Run a compiler; print the telling lines of what it says, or raise them when it fails."""
+def _run(command: Sequence[str], telling: re.Pattern[str], copy: str = "", origin: Sequence[str] = ()) -> None:
+    """Run a compiler; print the telling lines of what it says, or raise them when it fails.
+
+    Line n of the file `copy` is reported as `origin[n - 1]`.
+    """
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     lines = done.stdout.splitlines()
-    told = [line for line in lines if re.search(telling, line)]
+    told = [line for line in lines if telling.search(line)]
+    if origin:
+        told = [re.sub(rf"{re.escape(copy)}:(\d+)", lambda place: origin[int(place[1]) - 1], line) for line in told]
     if done.returncode:
         told = [line for line in told if not line.startswith("warning")]
         # Cython follows one mistake with a complaint about the GIL for every place that it reaches.

@@ -76,6 +76,25 @@ def test_an_error_is_a_line_and_leaves_the_library_alone(package: Path) -> None:
     assert not list(package.glob("codec/_compiled/*/*"))
 
 
+def test_an_error_is_found_in_the_file_it_is_in_though_one_is_pasted_into_another(package: Path) -> None:
+    kernel = (
+        '"""Pasted."""\n\nimport cython\n\n@cython.cfunc\ndef half(x: cython.int) -> cython.int:\n    return x >> 1\n'
+    )
+    user = "import cython\n\nfrom codec.pasted import half  # inlined\n\ndef f(x):\n    return half(x)\n"
+    pasted, into = package / "codec" / "pasted.py", package / "codec" / "user.py"
+    pasted.write_text(kernel)
+    into.write_text(user)
+    script = ("codec/build.py", "user", "--target", build.default_targets()[-1].name)
+    assert len(python(*script, folder=package).stdout.splitlines()) == 1
+    assert python("codec/build.py", "pasted", folder=package).returncode == 1, "it is not a module of its own"
+
+    into.write_text(user.replace("half(x)", "nowhere"))
+    assert python(*script, folder=package).stderr.startswith("codec/user.py:6:11: undeclared name")
+    into.write_text(user)
+    pasted.write_text(kernel.replace("x >> 1", "nowhere"))
+    assert python(*script, folder=package).stderr.startswith("codec/pasted.py:7:11: undeclared name")
+
+
 def test_a_library_is_stale_when_anything_it_was_made_from_changes() -> None:
     digest = build.source_digest("boolcoder")
     v3, baseline = build.TARGETS["x86_64_v3"], build.TARGETS["x86_64"]
