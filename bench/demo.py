@@ -60,14 +60,14 @@ def main(video: str | None) -> None:
         print(f"All of it, with its sound: .venv/bin/fastslow encode '{video}' film.webm")
 
 
-def write_clip(clip: Path, video: str | None) -> tuple[tuple[int, int], Fraction, list[bytes]]:
+def write_clip(clip: Path, video: str | None, count: int = FRAMES) -> tuple[tuple[int, int], Fraction, list[bytes]]:
     """Write the first frames of the video, or drawn ones, as Y4M; return the size, frames a second, the I420 frames."""
     if video is None:
         size, rate, frames = (WIDTH, HEIGHT), RATE, list(drawn())
     else:
         with Reader(video) as reader:
             size, rate = (reader.source.width, reader.source.height), Fraction(*reader.source.rate)
-            frames = [b"".join(plane.tobytes() for plane in picture.planes) for picture in islice(reader, FRAMES)]
+            frames = [b"".join(plane.tobytes() for plane in picture.planes) for picture in islice(reader, count)]
     with clip.open("wb") as file:
         file.write(f"YUV4MPEG2 W{size[0]} H{size[1]} F{rate.numerator}:{rate.denominator} Ip C420mpeg2\n".encode())
         for frame in frames:

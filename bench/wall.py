@@ -1,0 +1,54 @@
+"""Wall time of a whole encode beside libvpx in one thread: `python -m bench.wall`.
+
+fastslow reads, encodes, rebases and writes on two processors; libvpx encodes, with the same settings and two passes,
+frames that are in memory already.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.clips import MEDIA, shared
+from bench.demo import write_clip
+from bench.paired import Spread
+from bench.table import Row, show
+from pipelines import libvpx
+from pipelines.encode.job import encode_file
+from pipelines.encode.plan import Settings
+
+ROUNDS = 3
+WORKERS = 2
+
+
+def rows(rounds: int = ROUNDS) -> Iterator[Row]:
+    """Encode two clips in turn with both; needs the real clips."""
+    folder = shared()
+    if folder is None:
+        return
+    ours = Settings()
+    for name, count in (("bigbuckbunny", 132), ("people", 480)):
+        with tempfile.TemporaryDirectory() as scratch:
+            clip = Path(scratch, "clip.y4m")
+            size, rate, frames = write_clip(clip, str(folder / "media" / MEDIA[name]), count)
+            settings = libvpx.Settings(*size, rate, ours.cq, ours.speed)
+            ratios, walls = [], []
+            for _ in range(rounds):
+                start = time.perf_counter()
+                libvpx.encode(frames, settings)
+                alone = time.perf_counter() - start
+                target = str(Path(scratch, "out.webm"))
+                report = encode_file(str(clip), target, ours, workers=WORKERS, overwrite=True)
+                ratios.append(report.wall_s / alone)
+                walls.append((report.wall_s, alone))
+            ratio = Spread.of(ratios)
+            together, alone = (Spread.of(values).median for values in zip(*walls, strict=True))
+            what = f"wall time, {name}, {len(frames)} frames: [24,16] on 2 processors, {together:.1f} s,"
+            what += f" against libvpx in one thread, {alone:.1f} s"
+            yield Row(what, ratio.text(), ratio.median, 0.65, 0.55, more_is_better=False, unit=" x")
+
+
+if __name__ == "__main__":
+    show(f"Wall time, median of {ROUNDS} rounds (spread)", rows())
