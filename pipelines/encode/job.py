@@ -109,7 +109,7 @@ def _sound_of(source: Source) -> SoundReader:
 def _warnings(source: Source, kind: str, progress: Progress, damaged_sound: int) -> list[str]:
     warnings = []
     if progress.damaged:
-        warnings.append(f"{source.path}: {progress.damaged} damaged places in the picture were concealed")
+        warnings.append(f"{source.path}: {progress.damaged} damaged frames were concealed or passed over")
     if damaged_sound:
         warnings.append(f"{source.path}: {damaged_sound} damaged packets of sound were left out")
     if kind == "ivf" and source.tracks:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -64,11 +65,23 @@ class SoundReader:
             stream = streams[track.index]
             kind = _Copied if _can_be_copied(stream) else _Encoded
             self._ways[track.index] = kind(path, number, track, stream)
-        self.sounds = [way.sound for way in self._ways.values()]
         self._packets = self._container.demux([streams[track.index] for track in tracks])
         self._waiting: list[Block] = []
         self._reached: dict[int, Fraction | None] = dict.fromkeys(range(VIDEO + 1, VIDEO + 1 + len(tracks)))
         self._over = not tracks
+
+    @property
+    def sounds(self) -> list[Sound]:
+        """What to tell of the tracks in the output's header."""
+        self._read(None)
+        starts = {block.track: block.time for block in reversed(self._waiting)}
+        sounds = [way.sound for way in self._ways.values()]
+        for number, sound in enumerate(sounds, VIDEO + 1):
+            if sound.codec == "vorbis" and (start := starts.get(number, Fraction(0))) < 0:
+                sounds[number - VIDEO - 1] = replace(
+                    sound, delay=-start
+                )  # its header does not tell of it, as Opus's does
+        return sounds
 
     @property
     def damaged(self) -> int:
@@ -77,7 +90,6 @@ class SoundReader:
 
     def start(self) -> Fraction:
         """When the first packet of all goes to its decoder, in seconds; 0 if there is none."""
-        self._read(None)
         delays = {number: sound.delay for number, sound in enumerate(self.sounds, VIDEO + 1)}
         return min((block.time + delays[block.track] for block in self._waiting), default=Fraction(0))
 

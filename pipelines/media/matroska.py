@@ -198,8 +198,10 @@ def _sound_track(number: int, sound: Sound) -> bytes:
     entry += _text(0x22B59C, sound.language if len(sound.language) == 3 and sound.language.isascii() else "und")
     if sound.title:
         entry += _text(0x536E, sound.title)
+    if sound.delay or sound.codec == "opus":
+        entry += _uint(0x56AA, round(sound.delay * 1000 * _MILLISECOND))
     if sound.codec == "opus":
-        entry += _uint(0x56AA, round(sound.delay * 1000 * _MILLISECOND)) + _uint(0x56BB, _OPUS_PRE_ROLL)
+        entry += _uint(0x56BB, _OPUS_PRE_ROLL)
     audio = _float(0xB5, float(sound.sample_rate)) + _uint(0x9F, sound.channels)
     return _element(0xAE, entry + _element(0x63A2, sound.private) + _element(0xE1, audio))
 

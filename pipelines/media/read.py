@@ -21,6 +21,7 @@ import av.error
 import numpy as np
 
 from pipelines.errors import InputError, TruncatedInput
+from pipelines.media.complete import missing_bytes
 from pipelines.media.orientation import UPRIGHT, Orientation, from_display_matrix
 from pipelines.media.source import Colour, Source, Track
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
     from av.sidedata.sidedata import SideData
-    from av.stream import Stream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
@@ -41,8 +41,9 @@ _FULL_RANGE, _LIMITED_RANGE = 2, 1
 _SWSCALE_BT601 = 5
 _MAX_SIDE = 16383  # VP8 has 14 bits for a side
 
-# Formats whose header tells the true duration, so that a file that ends sooner was cut off.
-_HONEST_FORMATS = {"mov", "matroska", "webm", "avi", "flv", "ivf"}
+# Formats that `complete` can tell of whether they were cut off. Of the others only a damaged last frame tells, and with
+# frame threads FFmpeg may forget to say that a frame is damaged.
+_STRUCTURED = {"mov", "matroska", "webm", "avi", "mpegts", "ivf", "yuv4mpegpipe"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,8 @@ class Reader:
         self._container = open_container(self.path)
         try:
             self._stream = _video_stream(self._container, self.path)
-            # With frame threads FFmpeg may forget to say that a frame is damaged; some files have no other sign.
-            self._stream.thread_type = "AUTO" if _tells_duration(self._container) else "SLICE"
+            structured = not _STRUCTURED.isdisjoint(self._container.format.name.split(","))
+            self._stream.thread_type = "AUTO" if structured else "SLICE"
             self._frames = self._decode()
             first = next(self._frames, None)
             if first is None:
@@ -114,12 +115,10 @@ class Reader:
             frame = next(self._frames, None)
 
     def _decode(self) -> Iterator[VideoFrame]:
-        ends = _Ends(self._container, self.path)
+        ends = _Ends(self._container, self._stream, self.path)
         corrupt = False  # whether the frame that was decoded last is damaged
-        for packet in self._container.demux():
+        for packet in self._container.demux(self._stream):
             ends.see(packet)
-            if packet.stream is not self._stream:
-                continue  # read all the same, for its time
             try:
                 frames = self._stream.decode(packet)
             except av.error.InvalidDataError:
@@ -180,17 +179,17 @@ class Reader:
 
 
 class _Ends:
-    """Notices a file that ends before it should: by its header, or in the middle of a frame."""
+    """Notices a file that ends before it should."""
 
-    def __init__(self, container: InputContainer, path: str) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, path: str) -> None:
         self.path, self.packets, self.broken = path, 0, -1
-        self._container = container
+        self._format, self._told = container.format.name, stream.frames
         self._seen = 0.0
         self._byte = 0
 
-    def see(self, packet: Packet[Stream]) -> None:
-        if packet.size == 0 and packet.pts is None and packet.dts is None:
-            return  # the empty packets that end a stream
+    def see(self, packet: Packet[VideoStream]) -> None:
+        if not packet.size:
+            return  # the empty packet that ends a stream
         self.packets += 1
         if packet.is_corrupt:
             self.broken = self.packets
@@ -202,18 +201,14 @@ class _Ends:
 
     def check(self, corrupt: bool) -> None:
         """Raise TruncatedInput if the file was cut off; `corrupt`: its last frame is damaged."""
-        if corrupt or self.broken == self.packets > 0:
-            raise TruncatedInput(f"{self.path}: cut off in the middle of a frame, {self._seen:.2f} s in; get the rest")
-        told = (self._container.duration or 0) / av.time_base
-        if _tells_duration(self._container) and self._seen < told - self._tolerance(told):
-            raise TruncatedInput(f"{self.path}: ends after {self._seen:.2f} of {told:.2f} s; get the rest of the file")
-        if self._container.format.name == "yuv4mpegpipe" and 0 < self._byte < os.path.getsize(self.path):
-            raise TruncatedInput(f"{self.path}: cut off in the middle of a frame, {self._seen:.2f} s in; get the rest")
-
-    def _tolerance(self, told: float) -> float:
-        """Two frames, and a little for durations that were rounded or guessed."""
-        rates = [stream.average_rate for stream in self._container.streams.video if stream.average_rate]
-        return 0.1 + 0.005 * told + (2 / float(min(rates)) if rates else 0)
+        if missing := missing_bytes(self.path):
+            raise TruncatedInput(f"{self.path}: cut off: at least {missing} bytes are missing at its end")
+        # Raw frames leave no remainder; IVF counts them in its header.
+        remainder = self._format == "yuv4mpegpipe" and 0 < self._byte < os.path.getsize(self.path)
+        if corrupt or remainder or self.broken == self.packets > 0:
+            raise TruncatedInput(f"{self.path}: cut off in the middle of a frame, {self._seen:.2f} s in")
+        if self._format == "ivf" and self.packets < self._told:
+            raise TruncatedInput(f"{self.path}: cut off: it has {self.packets} of the {self._told} frames it tells of")
 
 
 def open_container(path: str) -> InputContainer:
@@ -247,10 +242,6 @@ def _video_stream(container: InputContainer, path: str) -> VideoStream:
     if stream.codec_context is None:
         raise InputError(f"{path}: this FFmpeg has no decoder for its video; convert it with another tool first")
     return stream
-
-
-def _tells_duration(container: InputContainer) -> bool:
-    return bool(container.duration) and not _HONEST_FORMATS.isdisjoint(container.format.name.split(","))
 
 
 def _plane(frame: VideoFrame, which: int, width: int, height: int) -> Plane:

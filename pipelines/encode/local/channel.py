@@ -114,7 +114,7 @@ _decode_to_child = msgspec.msgpack.Decoder(ToChild).decode
 _decode_from_child = msgspec.msgpack.Decoder(FromChild).decode
 
 
-class Closed(Exception):  # noqa: N818
+class Closed(Exception):
     """The other side is gone."""
 
 
