@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import resource
 import signal
 import socket
 import sys
@@ -74,10 +75,10 @@ def work(channel: Channel) -> None:
     while True:
         message, files = channel.receive_as_child()
         assert isinstance(message, Run)
-        with mmap.mmap(files[0], 0, prot=mmap.PROT_READ) as memory:
-            os.close(files[0])
-            with memoryview(memory) as raw:
-                encode_chunk(LocalContext(channel, message.chunk.source, raw), message.chunk)
+        raw = memoryview(mmap.mmap(files[0], 0, prot=mmap.PROT_READ))
+        os.close(files[0])
+        encode_chunk(LocalContext(channel, message.chunk.source, raw), message.chunk)
+        del raw  # the last hold on the memory, which may be large
         channel.send(Finished())
 
 
@@ -95,6 +96,8 @@ def main(role: str, file: int, parent: int) -> None:
     """Play a role until the runner hangs up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))  # a limit for files, which raw pictures in memory are not
     channel = Channel(socket.socket(fileno=file))
     with suppress(Closed):
         try:

@@ -54,12 +54,11 @@ class _Chunks:
         durations: list[int] = []
         last = False
         with mmap.mmap(file, (lead + self._frames) * size) as memory:
-            target = np.frombuffer(memory, np.uint8)
             if lead:
                 memory[:size] = self._before
             while len(times) < self._frames and not last:
-                start = (lead + len(times)) * size
-                write_i420(self._due.planes, target[start : start + size])
+                # An array over the memory must not outlive the statement, or the memory could not be closed.
+                write_i420(self._due.planes, np.frombuffer(memory, np.uint8, size, (lead + len(times)) * size))
                 times.append(self._due.pts)
                 durations.append(self._due.duration)
                 following = next(islice(self._pictures, 1), None)
@@ -67,7 +66,6 @@ class _Chunks:
                 self._due = following or self._due
             end = (lead + len(times)) * size
             self._before = memory[end - size : end]
-            del target
         os.truncate(file, end)
         self._index += 1
         before, self._spent = self._spent, time.process_time()
