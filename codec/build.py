@@ -35,8 +35,9 @@ LISTINGS = ROOT / "build" / "codec"  # where --annotate and --debug leave the C 
 
 DIRECTIVES = ("boundscheck=False", "wraparound=False", "cdivision=True", "initializedcheck=False")
 CYTHON = ("-m", "cython", "-3", *(f"-X{directive}" for directive in DIRECTIVES))
-# No fused multiply-add: a rate-distortion sum must not depend on the build that computed it.
-CC = ("-shared", "-fPIC", "-ffp-contract=off", "-DPy_LIMITED_API=0x030b0000")
+# Every build must compute the same. So no fused multiply-add, which would change sums of costs; and ints wrap, since
+# their overflow, which a hostile stream may bring about, would else be undefined. Neither costs measurable time.
+CC = ("-shared", "-fPIC", "-ffp-contract=off", "-fwrapv", "-DPy_LIMITED_API=0x030b0000")
 # Python has no #include: where a module asks for it, another's text is pasted in before Cython sees it.
 INLINED = re.compile(r"^from codec\.(\w+) import .*# inlined$", re.MULTILINE)
 
