@@ -2,7 +2,10 @@
 
 import cython
 
-# Taps for pixels -2..3 around the position, by eighths of a pixel; they sum to 128.
+if cython.compiled:
+    from cython.cimports.codec.inlining import ALWAYS_INLINE  # noqa: F401
+
+# Taps for pixels -2..3 around the position, by eighths of a pixel; they sum to 128. The second half is bilinear.
 SIX_TAPS = (
     (0, 0, 128, 0, 0, 0),
     (0, -6, 123, 12, -1, 0),
@@ -13,99 +16,442 @@ SIX_TAPS = (
     (1, -8, 36, 108, -11, 2),
     (0, -1, 12, 123, -6, 0),
 )
+BILINEAR = tuple((0, 0, 128 - 16 * k, 16 * k, 0, 0) for k in range(8))
 
-taps = cython.declare(cython.int[48])
+taps = cython.declare(cython.short[128])
 if not cython.compiled:
-    taps = [0] * 48
-for _k in range(48):
-    taps[_k] = SIX_TAPS[_k // 6][_k % 6]
+    taps = [0] * 128
+for _k in range(128):
+    taps[_k] = ((SIX_TAPS + BILINEAR)[_k >> 3] + (64, 0))[_k & 7]
+
+# A block is predicted in two passes, through `lines`: rows of 16 numbers of 16 bits that hold pixels. A pass whose
+# fraction is zero only copies. The sum of a filter is offset by 64 (128 times that, before the shift) and so never
+# negative: it fits 16 unsigned bits, which are twice as many lanes as 32.
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def filter_across(
+    src: cython.p_uchar,
+    s: cython.Py_ssize_t,
+    stride: cython.Py_ssize_t,
+    step: cython.Py_ssize_t,
+    f: cython.Py_ssize_t,
+    six: cython.int,
+    rows: cython.Py_ssize_t,
+    n: cython.Py_ssize_t,
+    lines: cython.p_ushort,
+) -> cython.void:
+    """First pass: n pixels of each row, filtered with taps[f..] over pixels that are step bytes apart."""
+    r: cython.Py_ssize_t
+    j: cython.Py_ssize_t
+    o: cython.Py_ssize_t
+    t: cython.ushort
+    x: cython.short
+    low: cython.short = 0
+    high: cython.short = 255
+    offset: cython.short = taps[f + 6]
+    h: cython.short = 128 * taps[f + 6] + 64
+    a: cython.short = taps[f]
+    b: cython.short = taps[f + 1]
+    c: cython.short = taps[f + 2]
+    d: cython.short = taps[f + 3]
+    e: cython.short = taps[f + 4]
+    g: cython.short = taps[f + 5]
+    for r in range(rows):
+        o = s + r * stride
+        for j in range(n):
+            t = src[o + j - step] * b + src[o + j] * c + src[o + j + step] * d + src[o + j + 2 * step] * e + h
+            if six:
+                t = (t + src[o + j - 2 * step] * a + src[o + j + 3 * step] * g) & 65535
+            x = (t >> 7) - offset
+            lines[16 * r + j] = min(max(x, low), high)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def copy_across(
+    src: cython.p_uchar,
+    s: cython.Py_ssize_t,
+    stride: cython.Py_ssize_t,
+    rows: cython.Py_ssize_t,
+    n: cython.Py_ssize_t,
+    lines: cython.p_ushort,
+) -> cython.void:
+    """First pass without a fraction."""
+    r: cython.Py_ssize_t
+    j: cython.Py_ssize_t
+    for r in range(rows):
+        for j in range(n):
+            lines[16 * r + j] = src[s + r * stride + j]
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def filter_down(
+    lines: cython.p_ushort,
+    l: cython.Py_ssize_t,
+    f: cython.Py_ssize_t,
+    six: cython.int,
+    rows: cython.Py_ssize_t,
+    n: cython.Py_ssize_t,
+    dst: cython.p_uchar,
+    o: cython.Py_ssize_t,
+    stride: cython.Py_ssize_t,
+) -> cython.void:
+    """Second pass: rows of n pixels, filtered with taps[f..]; the first is at lines[l]."""
+    r: cython.Py_ssize_t
+    j: cython.Py_ssize_t
+    t: cython.ushort
+    x: cython.short
+    low: cython.short = 0
+    high: cython.short = 255
+    offset: cython.short = taps[f + 6]
+    h: cython.short = 128 * taps[f + 6] + 64
+    a: cython.short = taps[f]
+    b: cython.short = taps[f + 1]
+    c: cython.short = taps[f + 2]
+    d: cython.short = taps[f + 3]
+    e: cython.short = taps[f + 4]
+    g: cython.short = taps[f + 5]
+    for r in range(rows):
+        for j in range(n):
+            t = lines[l - 16 + j] * b + lines[l + j] * c + lines[l + 16 + j] * d + lines[l + 32 + j] * e + h
+            if six:
+                t = (t + lines[l - 32 + j] * a + lines[l + 48 + j] * g) & 65535
+            x = (t >> 7) - offset
+            dst[o + j] = min(max(x, low), high)
+        l += 16
+        o += stride
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def copy_down(
+    lines: cython.p_ushort,
+    l: cython.Py_ssize_t,
+    rows: cython.Py_ssize_t,
+    n: cython.Py_ssize_t,
+    dst: cython.p_uchar,
+    o: cython.Py_ssize_t,
+    stride: cython.Py_ssize_t,
+) -> cython.void:
+    """Second pass without a fraction."""
+    r: cython.Py_ssize_t
+    j: cython.Py_ssize_t
+    for r in range(rows):
+        for j in range(n):
+            dst[o + r * stride + j] = lines[l + 16 * r + j]
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def interpolate(
+    dst: cython.p_uchar,
+    o: cython.Py_ssize_t,
+    o_stride: cython.Py_ssize_t,
+    src: cython.p_uchar,
+    s: cython.Py_ssize_t,
+    stride: cython.Py_ssize_t,
+    fx: cython.Py_ssize_t,
+    fy: cython.Py_ssize_t,
+    size: cython.Py_ssize_t,
+    n: cython.Py_ssize_t,
+) -> cython.void:
+    """Luma: a square of size pixels; fx and fy are the taps' offsets. n: lanes, 8 for size 4."""
+    lines = cython.declare(cython.ushort[336])
+    above: cython.Py_ssize_t = 2 if fy else 0
+    rows: cython.Py_ssize_t = size + 5 if fy else size
+    s -= above * stride
+    if fx:
+        filter_across(src, s, stride, 1, fx, 1, rows, n, lines)
+    else:
+        copy_across(src, s, stride, rows, n, lines)
+    if fy:
+        filter_down(lines, 32, fy, 1, size, size, dst, o, o_stride)
+    else:
+        copy_down(lines, 0, size, size, dst, o, o_stride)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def interpolate_chroma(
+    dst: cython.p_uchar,
+    u: cython.Py_ssize_t,
+    v: cython.Py_ssize_t,
+    o_stride: cython.Py_ssize_t,
+    src: cython.p_uchar,
+    su: cython.Py_ssize_t,
+    sv: cython.Py_ssize_t,
+    stride: cython.Py_ssize_t,
+    fx: cython.Py_ssize_t,
+    fy: cython.Py_ssize_t,
+    size: cython.Py_ssize_t,
+) -> cython.void:
+    """U and V together, interleaved: a square of size pixels of each."""
+    pairs = cython.declare(cython.uchar[416])
+    lines = cython.declare(cython.ushort[208])
+    out = cython.declare(cython.uchar[128])
+    r: cython.Py_ssize_t
+    j: cython.Py_ssize_t
+    n: cython.Py_ssize_t = 2 * size
+    above: cython.Py_ssize_t = 2 if fy else 0
+    rows: cython.Py_ssize_t = size + 5 if fy else size
+    su -= above * stride + 2
+    sv -= above * stride + 2
+    for r in range(rows):
+        for j in range(size + 8):
+            pairs[32 * r + 2 * j] = src[su + r * stride + j]
+            pairs[32 * r + 2 * j + 1] = src[sv + r * stride + j]
+    if fx == 0:
+        copy_across(pairs, 4, 32, rows, n, lines)
+    elif taps[fx]:
+        filter_across(pairs, 4, 32, 2, fx, 1, rows, n, lines)
+    else:
+        filter_across(pairs, 4, 32, 2, fx, 0, rows, n, lines)
+    if fy == 0:
+        copy_down(lines, 0, size, n, out, 0, 16)
+    elif taps[fy]:
+        filter_down(lines, 32, fy, 1, size, n, out, 0, 16)
+    else:
+        filter_down(lines, 32, fy, 0, size, n, out, 0, 16)
+    for r in range(size):
+        for j in range(size):
+            dst[u + r * o_stride + j] = out[16 * r + 2 * j]
+        for j in range(size):
+            dst[v + r * o_stride + j] = out[16 * r + 2 * j + 1]
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def copy(
+    dst: cython.p_uchar,
+    o: cython.Py_ssize_t,
+    o_stride: cython.Py_ssize_t,
+    src: cython.p_uchar,
+    s: cython.Py_ssize_t,
+    stride: cython.Py_ssize_t,
+    rows: cython.Py_ssize_t,
+    n: cython.Py_ssize_t,
+) -> cython.void:
+    """Copy rows of n bytes, each by way of scratch, because dst might be src for all the compiler knows."""
+    row = cython.declare(cython.uchar[16])
+    r: cython.Py_ssize_t
+    j: cython.Py_ssize_t
+    for r in range(rows):
+        for j in range(n):
+            row[j] = src[s + j]
+        for j in range(n):
+            dst[o + j] = row[j]
+        s += stride
+        o += o_stride
 
 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def predict_area(
-    dst: cython.p_uchar,
-    d: cython.Py_ssize_t,
+def cut_patch(
+    patch: cython.p_uchar,
+    p: cython.Py_ssize_t,
     ref: cython.p_uchar,
     plane: cython.Py_ssize_t,
     width: cython.Py_ssize_t,
     height: cython.Py_ssize_t,
     x: cython.Py_ssize_t,
     y: cython.Py_ssize_t,
-    fx: cython.int,
-    fy: cython.int,
-    w: cython.Py_ssize_t,
-    h: cython.Py_ssize_t,
-    bilinear: cython.int,
-) -> cython.void:
-    """Predict w x h pixels from (x + fx/8, y + fy/8) of a plane of width x height pixels; dst has its stride."""
-    patch = cython.declare(cython.uchar[441])
-    lines = cython.declare(cython.uchar[336])
-    k: cython.Py_ssize_t
+    rows: cython.Py_ssize_t,
+) -> cython.Py_ssize_t:
+    """Copy what a block reads from (x, y) on, up to 32 pixels to the right, when it leaves its plane; return where.
+
+    Outside a plane its edge repeats. The copy's rows of 96 bytes are 32 times the left edge, 32 pixels, 32 times the
+    right edge; what is further out looks alike.
+    """
+    row = cython.declare(cython.uchar[32])
+    r: cython.Py_ssize_t
     j: cython.Py_ssize_t
     s: cython.Py_ssize_t
-    t: cython.int
-    f: cython.Py_ssize_t
-    low: cython.int = 0
-    high: cython.int = 255
-    last: cython.Py_ssize_t = 0
-    for k in range(h + 5):
-        s = plane + min(max(y + k - 2, last), height - 1) * width
-        if x >= 2 and x + w + 3 <= width:
-            for j in range(w + 5):
-                patch[21 * k + j] = ref[s + x + j - 2]
+    a: cython.uchar
+    b: cython.uchar
+    n: cython.Py_ssize_t = min(width, 32)
+    first: cython.Py_ssize_t = 0
+    left: cython.Py_ssize_t = -32
+    x = min(max(x, left), width)
+    left = min(max(x, first), width - n)
+    for r in range(rows):
+        s = plane + min(max(y + r, first), height - 1) * width
+        a = ref[s]
+        b = ref[s + width - 1]
+        for j in range(32):
+            patch[p + j] = a
+        if n == 32:
+            for j in range(32):
+                row[j] = ref[s + left + j]
+            for j in range(32):
+                patch[p + 32 + j] = row[j]
         else:
-            for j in range(w + 5):
-                patch[21 * k + j] = ref[s + min(max(x + j - 2, last), width - 1)]
-    if fx == 0:
-        for k in range(h + 5):
-            for j in range(w):
-                lines[16 * k + j] = patch[21 * k + j + 2]
-    elif bilinear:
-        for k in range(h + 5):
-            for j in range(w):
-                s = 21 * k + j + 2
-                lines[16 * k + j] = (patch[s] * (128 - 16 * fx) + patch[s + 1] * (16 * fx) + 64) >> 7
+            for j in range(n):
+                patch[p + 32 + j] = ref[s + j]
+        for j in range(32):
+            patch[p + 32 + n + j] = b
+        p += 96
+    return p - 96 * rows + 32 + x - left
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def predict_luma(
+    dst: cython.p_uchar,
+    o: cython.Py_ssize_t,
+    ref: cython.p_uchar,
+    width: cython.Py_ssize_t,
+    height: cython.Py_ssize_t,
+    x: cython.Py_ssize_t,
+    y: cython.Py_ssize_t,
+    fx: cython.Py_ssize_t,
+    fy: cython.Py_ssize_t,
+    size: cython.Py_ssize_t,
+    n: cython.Py_ssize_t,
+) -> cython.void:
+    """Predict a square of luma at dst[o] from pixel (x, y) of ref and the fraction that fx and fy stand for."""
+    patch = cython.declare(cython.uchar[2016])
+    src: cython.p_uchar = ref
+    s: cython.Py_ssize_t = y * width + x
+    stride: cython.Py_ssize_t = width
+    reach: cython.Py_ssize_t = 3 if fx or fy else 0
+    if x < reach or y < reach or x + n + reach > width or y + size + reach > height:
+        s = cut_patch(patch, 0, ref, 0, width, height, x - 2, y - 2, size + 5) + 194
+        src = patch
+        stride = 96
+    if reach:
+        interpolate(dst, o, width, src, s, stride, fx, fy, size, n)
     else:
-        f = 6 * fx
-        for k in range(h + 5):
-            for j in range(w):
-                s = 21 * k + j
-                t = (
-                    patch[s] * taps[f]
-                    + patch[s + 1] * taps[f + 1]
-                    + patch[s + 2] * taps[f + 2]
-                    + patch[s + 3] * taps[f + 3]
-                    + patch[s + 4] * taps[f + 4]
-                    + patch[s + 5] * taps[f + 5]
-                    + 64
-                ) >> 7
-                lines[16 * k + j] = min(max(t, low), high)
-    if fy == 0:
-        for k in range(h):
-            for j in range(w):
-                dst[d + k * width + j] = lines[16 * k + 32 + j]
-    elif bilinear:
-        for k in range(h):
-            for j in range(w):
-                s = 16 * k + 32 + j
-                dst[d + k * width + j] = (lines[s] * (128 - 16 * fy) + lines[s + 16] * (16 * fy) + 64) >> 7
+        copy(dst, o, width, src, s, stride, size, size)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def predict_chroma(
+    dst: cython.p_uchar,
+    o: cython.Py_ssize_t,
+    ref: cython.p_uchar,
+    width: cython.Py_ssize_t,
+    height: cython.Py_ssize_t,
+    x: cython.Py_ssize_t,
+    y: cython.Py_ssize_t,
+    fx: cython.Py_ssize_t,
+    fy: cython.Py_ssize_t,
+    size: cython.Py_ssize_t,
+) -> cython.void:
+    """Predict a square of U at dst[o] and of V behind it, as predict_luma does."""
+    patch = cython.declare(cython.uchar[2496])
+    plane: cython.Py_ssize_t = width * height
+    src: cython.p_uchar = ref
+    su: cython.Py_ssize_t = 4 * plane + y * width + x
+    sv: cython.Py_ssize_t = su + plane
+    stride: cython.Py_ssize_t = width
+    reach: cython.Py_ssize_t = 6 if fx or fy else 0
+    if x < reach or y < reach or x + size + reach > width or y + size + reach > height:
+        su = cut_patch(patch, 0, ref, 4 * plane, width, height, x - 2, y - 2, size + 5) + 194
+        sv = cut_patch(patch, 1248, ref, 5 * plane, width, height, x - 2, y - 2, size + 5) + 194
+        src = patch
+        stride = 96
+    if reach:
+        interpolate_chroma(dst, o, o + plane, width, src, su, sv, stride, fx, fy, size)
     else:
-        f = 6 * fy
-        for k in range(h):
-            for j in range(w):
-                s = 16 * k + j
-                t = (
-                    lines[s] * taps[f]
-                    + lines[s + 16] * taps[f + 1]
-                    + lines[s + 32] * taps[f + 2]
-                    + lines[s + 48] * taps[f + 3]
-                    + lines[s + 64] * taps[f + 4]
-                    + lines[s + 80] * taps[f + 5]
-                    + 64
-                ) >> 7
-                dst[d + k * width + j] = min(max(t, low), high)
+        copy(dst, o, width, src, su, stride, size, size)
+        copy(dst, o + plane, width, src, sv, stride, size, size)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def fraction(v: cython.Py_ssize_t, kind: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Offset of the taps for v eighths of a pixel, 0 for none; kind: 0 six-tap, 64 bilinear."""
+    return (v & 7) * 8 + kind if v & 7 else 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def predict_parts(
+    dst: cython.p_uchar,
+    ref: cython.p_uchar,
+    mbw: cython.Py_ssize_t,
+    mbh: cython.Py_ssize_t,
+    col: cython.Py_ssize_t,
+    row: cython.Py_ssize_t,
+    mvs: cython.p_short,
+    m: cython.Py_ssize_t,
+    split: cython.int,
+    version: cython.int,
+) -> cython.void:
+    """predict_inter for a macroblock with more than one vector."""
+    b: cython.Py_ssize_t
+    k: cython.Py_ssize_t
+    i: cython.Py_ssize_t
+    j: cython.Py_ssize_t
+    x: cython.Py_ssize_t
+    y: cython.Py_ssize_t
+    w: cython.Py_ssize_t = 16 * mbw
+    h: cython.Py_ssize_t = 16 * mbh
+    kind: cython.Py_ssize_t = 64 if version else 0
+    whole: cython.Py_ssize_t = -8 if version == 3 else -1
+    if split == 1:
+        for k in range(4):
+            b = 8 * (k >> 1) + 2 * (k & 1)
+            i = 16 * row + 8 * (k >> 1)
+            j = 16 * col + 8 * (k & 1)
+            y = 2 * mvs[m + 2 * b]
+            x = 2 * mvs[m + 2 * b + 1]
+            predict_luma(
+                dst, i * w + j, ref, w, h, j + (x >> 3), i + (y >> 3), fraction(x, kind), fraction(y, kind), 8, 8
+            )
+    else:
+        for b in range(16):
+            i = 16 * row + 4 * (b >> 2)
+            j = 16 * col + 4 * (b & 3)
+            y = 2 * mvs[m + 2 * b]
+            x = 2 * mvs[m + 2 * b + 1]
+            predict_luma(
+                dst, i * w + j, ref, w, h, j + (x >> 3), i + (y >> 3), fraction(x, kind), fraction(y, kind), 4, 8
+            )
+    w >>= 1
+    h >>= 1
+    for k in range(4):
+        i = 8 * row + 4 * (k >> 1)
+        j = 8 * col + 4 * (k & 1)
+        b = m + 16 * (k >> 1) + 4 * (k & 1)
+        y = mvs[b]
+        x = mvs[b + 1]
+        if split == 2:  # four vectors are averaged, halves away from zero
+            y += mvs[b + 2] + mvs[b + 8] + mvs[b + 10]
+            x += mvs[b + 3] + mvs[b + 9] + mvs[b + 11]
+            y = (y + 2) >> 2 if y >= 0 else -((2 - y) >> 2)
+            x = (x + 2) >> 2 if x >= 0 else -((2 - x) >> 2)
+        x &= whole
+        y &= whole
+        predict_chroma(
+            dst, (4 * h + i) * w + j, ref, w, h, j + (x >> 3), i + (y >> 3), fraction(x, kind), fraction(y, kind), 4
+        )
 
 
 @cython.cfunc
@@ -129,58 +475,30 @@ def predict_inter(
     split: 0 one vector for all, 1 one for each 8x8 quarter (subblocks 0, 2, 8, 10), 2 one for each subblock.
     version (§9.1): 0 six-tap, 1 and 2 bilinear, 3 bilinear with chroma at whole pixels.
     """
-    b: cython.Py_ssize_t
-    k: cython.Py_ssize_t
-    i: cython.Py_ssize_t
-    j: cython.Py_ssize_t
-    x: cython.int
-    y: cython.int
-    plane: cython.Py_ssize_t
-    shift: cython.Py_ssize_t = split  # log2 of the parts in a row
-    size: cython.Py_ssize_t
-    width: cython.Py_ssize_t = 16 * mbw
-    height: cython.Py_ssize_t = 16 * mbh
-    bilinear: cython.int = version != 0
-    size = 16 >> shift
-    for k in range(1 << (2 * shift)):
-        i = (k >> shift) * size
-        j = (k & ((1 << shift) - 1)) * size
-        b = m + 2 * (i + (j >> 2))
-        y = mvs[b]
-        x = mvs[b + 1]
-        predict_area(
-            dst, (16 * row + i) * width + 16 * col + j, ref, 0, width, height,
-            16 * col + j + (x >> 2), 16 * row + i + (y >> 2), 2 * (x & 3), 2 * (y & 3), size, size, bilinear,
-        )  # fmt: skip
-    width >>= 1
-    height >>= 1
-    shift = 1 if split else 0
-    size = 8 >> shift
-    for k in range(1 << (2 * shift)):
-        i = (k >> shift) * size
-        j = (k & shift) * size
-        # A luma vector in quarter pixels is a chroma vector in eighths; four are averaged, halves away from zero.
-        b = m + 2 * (2 * i + (j >> 1))
-        y = mvs[b]
-        x = mvs[b + 1]
-        if split == 2:
-            y += mvs[b + 2] + mvs[b + 8] + mvs[b + 10]
-            x += mvs[b + 3] + mvs[b + 9] + mvs[b + 11]
-            y = (y + 2) >> 2 if y >= 0 else -((2 - y) >> 2)
-            x = (x + 2) >> 2 if x >= 0 else -((2 - x) >> 2)
-        if version == 3:
-            y &= -8
-            x &= -8
-        plane = 4 * width * height
-        predict_area(
-            dst, plane + (8 * row + i) * width + 8 * col + j, ref, plane, width, height,
-            8 * col + j + (x >> 3), 8 * row + i + (y >> 3), x & 7, y & 7, size, size, bilinear,
-        )  # fmt: skip
-        plane += width * height
-        predict_area(
-            dst, plane + (8 * row + i) * width + 8 * col + j, ref, plane, width, height,
-            8 * col + j + (x >> 3), 8 * row + i + (y >> 3), x & 7, y & 7, size, size, bilinear,
-        )  # fmt: skip
+    i: cython.Py_ssize_t = 16 * row
+    j: cython.Py_ssize_t = 16 * col
+    y: cython.Py_ssize_t = mvs[m]
+    x: cython.Py_ssize_t = mvs[m + 1]
+    w: cython.Py_ssize_t = 16 * mbw
+    h: cython.Py_ssize_t = 16 * mbh
+    kind: cython.Py_ssize_t = 64 if version else 0
+    if split:
+        predict_parts(dst, ref, mbw, mbh, col, row, mvs, m, split, version)
+        return
+    predict_luma(
+        dst, i * w + j, ref, w, h, j + (x >> 2), i + (y >> 2), fraction(2 * x, kind), fraction(2 * y, kind), 16, 16
+    )
+    if version == 3:
+        x &= -8
+        y &= -8
+    i >>= 1
+    j >>= 1
+    w >>= 1
+    h >>= 1
+    # A luma vector in quarter pixels is a chroma vector in eighths.
+    predict_chroma(
+        dst, (4 * h + i) * w + j, ref, w, h, j + (x >> 3), i + (y >> 3), fraction(x, kind), fraction(y, kind), 8
+    )
 
 
 def predict_frame(dst: bytearray, ref: bytes, mbw: int, mbh: int, vectors: bytes, splits: bytes, version: int) -> None:
