@@ -9,6 +9,8 @@ from codec.decode import decode, parse  # noqa: E402  the build must be chosen f
 from codec.errors import CodecError, CorruptState, CorruptStream, Mismatch  # noqa: E402
 from codec.frame import Frame  # noqa: E402
 from codec.image import Image  # noqa: E402
+from codec.policy import Policy  # noqa: E402
+from codec.rebase import Rebased, rebase, rebase_frame  # noqa: E402
 from codec.state import State  # noqa: E402
 
 __all__ = [
@@ -19,7 +21,11 @@ __all__ = [
     "Frame",
     "Image",
     "Mismatch",
+    "Policy",
+    "Rebased",
     "State",
     "decode",
     "parse",
+    "rebase",
+    "rebase_frame",
 ]

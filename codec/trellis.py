@@ -1,9 +1,9 @@
 """Quantisation of a block's coefficients: by rate and distortion, and by libvpx's dead zone (RFC 6386 §13, §14.1).
 
-The search by rate and distortion is a trellis: a walk over the coefficients in coding order whose state is the context
-that the last token leaves (§13.3), zero, one or more. A coefficient may become 0, the level below it or the nearest
-level, and after any level but 0 the block may end. That is exact: of all blocks made of these candidates it finds the one
-that is cheapest, except for what the block's being empty or not does to its neighbours' contexts.
+The search by rate and distortion is a trellis: a walk over the coefficients in coding order whose state is the
+context that the last token leaves (§13.3), zero, one or more. A coefficient may become 0, the level below it or the
+nearest level, and after any level but 0 the block may end. That is exact: of all blocks made of these candidates it
+finds the one that is cheapest, except for what the block's being empty or not does to its neighbours' contexts.
 
 Cost is ``error * error_weight + rate * rate_weight``, with the error in squared coefficient units and the rate in 1/256
 bit; it is told as the difference to a block of zeros that costs nothing at all.
@@ -57,8 +57,8 @@ def quantize_by_cost(
 ) -> cython.longlong:
     """Choose a block's levels by rate and distortion; write them and the end of block, return the cost.
 
-    ``kind`` is the block type (0 luma after Y2, whose coefficient 0 is left out, 1 Y2, 2 chroma, 3 luma), ``context`` the
-    number of its coded neighbours, ``costs`` the token costs of ``cost.fill_token_costs``.
+    ``kind`` is the block type (0 luma after Y2, whose coefficient 0 is left out, 1 Y2, 2 chroma, 3 luma), ``context``
+    the number of its coded neighbours, ``costs`` the token costs of ``cost.fill_token_costs``.
     """
     before = cython.declare(cython.uchar[48])  # [position][state]: the state before
     upper = cython.declare(cython.short[16])  # [position]: the level in the state "more"

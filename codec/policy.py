@@ -1,0 +1,90 @@
+"""How a rebased frame spends its bits: the quantizer policy.
+
+libvpx puts over half of a chunk's bits into the key frame that a chain throws away, and plans on finding that quality
+in its references. The policy puts it back where it lasts longest: into the last frame of a chunk, which becomes last,
+golden and altref for the next chunk, and into libvpx's own golden frames. docs/decisions/rebase-policy.md tells how
+the numbers were found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from codec.quantization import AC_FACTORS, MAX_INDEX, factors
+
+if TYPE_CHECKING:
+    from codec.header import Header
+
+__all__ = ["LIBVPX", "Policy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What ``rebase`` may change about a frame's quantisation and filter.
+
+    Shares are of the AC factor that the frame's own quantizer index stands for: of an ordinary frame, a golden one, a
+    key frame and the last of a chunk. ``rate`` scales the price of a bit, which is 0.028 times the square of the luma
+    DC factor; ``fine_rate`` does so for golden, key and last frames; intra macroblocks pay ``intra_rate`` of that.
+    ``chroma`` is how much dearer a bit is for chroma than libvpx's trellis has it, where 2 is as dear as for luma.
+    ``trellis`` False quantises by libvpx's dead zone, with more of it for calm macroblocks if ``mode_boosts``.
+    ``filter_steps`` is how far the loop-filter level may move in search of a better one; 0 keeps the frame's own.
+    """
+
+    share: float = 0.75
+    golden_share: float = 1.1
+    key_share: float = 1.0
+    last_share: float = 0.34
+    rate: float = 0.7
+    fine_rate: float = 0.55
+    golden_rate: float = 0.55
+    key_rate: float = 0.55
+    intra_rate: float = 9 / 16
+    chroma: float = 1.5
+    trellis: bool = True
+    mode_boosts: bool = True
+    filter_steps: int = 8
+
+    def _share(self, header: Header, last: bool) -> float:
+        if header.key_frame:
+            return self.key_share
+        if header.refresh_golden:
+            return self.golden_share
+        return self.last_share if last else self.share
+
+    def quantizers(self, header: Header, last: bool) -> Header:
+        """Return the header with the quantizer indices that the frame shall have, those of its segments too."""
+        share = self._share(header, last)
+        if share == 1:
+            return header
+        segmentation = header.segmentation
+        base = scaled(header.quantizer_index, share)
+        if header.segmentation_enabled:
+            own = segmentation.quantizers
+            if segmentation.absolute:
+                new = [scaled(index, share) for index in own]
+            else:
+                new = [scaled(min(max(header.quantizer_index + delta, 0), MAX_INDEX), share) - base for delta in own]
+            segmentation = replace(segmentation, quantizers=tuple(new))
+        return replace(header, quantizer_index=base, segmentation=segmentation)
+
+    def bit_price(self, header: Header, last: bool, index: int) -> float:
+        """Return how much squared pixel error one bit is worth to an inter macroblock of quantizer ``index``."""
+        rate = self.rate
+        if header.key_frame:
+            rate = self.key_rate
+        elif last:
+            rate = self.fine_rate
+        elif header.refresh_golden:
+            rate = self.golden_rate
+        return 0.028 * factors(index, header.quantizer_deltas)[0] ** 2 * rate
+
+
+LIBVPX = Policy(share=1, golden_share=1, key_share=1, last_share=1, trellis=False, filter_steps=0)
+"""What libvpx does at cpu-used above 0: its own quantizers and filter, and its dead zone."""
+
+
+def scaled(index: int, share: float) -> int:
+    """Return the quantizer index whose AC factor is nearest to ``share`` of that of ``index``."""
+    wanted = AC_FACTORS[index] * share
+    return min(range(MAX_INDEX + 1), key=lambda i: (abs(AC_FACTORS[i] - wanted), i))

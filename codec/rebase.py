@@ -1,0 +1,187 @@
+"""Rebase: a frame's decisions, made anew on another state (RFC 6386 §9 to §18).
+
+Kept are modes, vectors, references, segments, filter type, what is refreshed. Made anew are residue, coefficients,
+skips and probabilities, in one pass over the macroblocks (``requantize``), and by ``policy`` the quantizers and the
+loop-filter level. The header says all that the new state does not already hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from codec.boolcoder import BoolWriter
+from codec.canvas import Canvas
+from codec.decisions import Decisions
+from codec.decode import context_of, next_state, segment_factors
+from codec.errors import Mismatch
+from codec.filter_search import apply_filter, search_filter_level
+from codec.header import Header, frame_tag, write_header
+from codec.image import Image
+from codec.mode_counts import count_modes
+from codec.mode_tables import MV_UPDATES
+from codec.modes import write_modes
+from codec.policy import Policy
+from codec.probabilities import improved, improved_coefficients, improved_table, probability
+from codec.requantize import Requantizer
+from codec.state import Probabilities, State
+
+if TYPE_CHECKING:
+    from codec.frame import Frame
+
+__all__ = ["Rebased", "rebase", "rebase_frame"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rebased:
+    """A rebased frame: its bytes, the state after it and its image (None if it is not to be shown)."""
+
+    data: bytes
+    state: State
+    image: Image | None
+
+
+def rebase(state: State | None, image: Image, frame: Frame, policy: Policy = Policy(), *, last: bool = False) -> bytes:
+    """Return ``frame`` made anew on ``state``, so that it shows ``image``: see ``rebase_frame``."""
+    return rebase_frame(state, image, frame, policy, last=last).data
+
+
+def rebase_frame(
+    state: State | None, image: Image, frame: Frame, policy: Policy = Policy(), *, last: bool = False
+) -> Rebased:
+    """Make a frame anew on a state: its decisions, but the residue that ``image`` needs there.
+
+    ``state`` is any of the frame's size (None will do for a key frame), ``image`` the picture that the frame is to
+    show. ``last`` marks the last frame of a chunk: it refreshes all three references, and the policy treats it as
+    what the next chunk starts from. Raises Mismatch when the sizes differ.
+    """
+    if (image.width, image.height) != (frame.width, frame.height):
+        raise Mismatch(f"the image is {image.width} x {image.height}, the frame {frame.width} x {frame.height}")
+    if not frame.key_frame:
+        if state is None:
+            raise Mismatch("only a key frame can be rebased on no state at all")
+        if (state.width, state.height) != (frame.width, frame.height):
+            raise Mismatch(f"the state is {state.width} x {state.height}, the frame {frame.width} x {frame.height}")
+    header, d = _fit(state, frame, policy.quantizers(frame.header, last), last)
+    canvas = Canvas(d.columns, d.rows, header, None if header.key_frame else (state.last, state.golden, state.altref))
+    work = _requantizer(canvas, d, image.raster, header, policy, last)
+    work.run()
+    if policy.filter_steps and header.filter_level:
+        header = replace(header, filter_level=search_filter_level(canvas, d, image.raster, header, policy.filter_steps))
+    apply_filter(canvas, d, header)
+    header = _with_probabilities(header, context_of(None if header.key_frame else state).probabilities, d, work)
+    data = _written(state, header, d, work)
+    raster = canvas.finished()
+    after = next_state(state, header, frame.width, frame.height, bytes(d.segments), raster)
+    return Rebased(data, after, Image(frame.width, frame.height, raster) if header.show else None)
+
+
+def _fit(state: State | None, frame: Frame, header: Header, last: bool) -> tuple[Header, Decisions]:
+    """Return header and decisions as they mean the same on the new state; the decisions may be changed."""
+    d = frame.decisions.thawed()
+    if last:
+        header = replace(
+            header, refresh_golden=True, refresh_altref=True, refresh_last=True, copy_to_golden=0, copy_to_altref=0
+        )
+    if header.key_frame:
+        old_map = bytes(d.columns * d.rows)
+        old = context_of(None)
+    else:
+        old_map = state.segment_map
+        old = context_of(state)
+    if not header.segmentation_enabled:
+        # What the stream does not mention stays as it is.
+        d.segments[:] = old_map
+        header = replace(header, segmentation=old.segmentation, update_segment_map=False)
+    elif bytes(d.segments) == old_map:
+        header = replace(header, update_segment_map=False)
+    else:
+        n = [d.segments.count(segment) for segment in range(4)]
+        probs = (probability(n[0] + n[1], n[2] + n[3]), probability(n[0], n[1]), probability(n[2], n[3]))
+        header = replace(header, update_segment_map=True, segment_probs=probs)
+    if not header.filter_deltas_enabled:
+        header = replace(header, filter_deltas=old.filter_deltas)
+    return header, d
+
+
+def _requantizer(
+    canvas: Canvas, d: Decisions, source: bytes, header: Header, policy: Policy, last: bool
+) -> Requantizer:
+    """Return what quantises the frame as the policy wants it."""
+    flat = segment_factors(header)
+    indices, rates, least = [], [], []
+    for segment in range(4):
+        index = header.quantizer_index
+        if header.segmentation_enabled:
+            own = header.segmentation.quantizers[segment]
+            index = min(max(own if header.segmentation.absolute else index + own, 0), 127)
+        indices.append(index)
+        price = policy.bit_price(header, last, index) * 256
+        rates += [max(round(price), 1), max(round(price * policy.intra_rate), 1)]
+        least += [_least(flat[6 * segment + 1], policy), _least(flat[6 * segment + 5], policy)]
+    return Requantizer(
+        canvas,
+        d,
+        source,
+        header.probabilities.coefficients,
+        header.prob_skip if header.may_skip else 128,
+        flat,
+        indices,
+        rates,
+        round(32 / policy.chroma),
+        least,
+        not policy.trellis,
+        policy.mode_boosts,
+    )
+
+
+def _least(factor: int, policy: Policy) -> int:
+    """Return the sum of absolute differences below which no coefficient of a block reaches half of ``factor``."""
+    return factor * 75 >> 7 if policy.trellis else 0
+
+
+def _with_probabilities(header: Header, old: Probabilities, d: Decisions, work: Requantizer) -> Header:
+    """Return the header with the probabilities that suit the frame best, what it takes to send them counted in."""
+    new = replace(old, coefficients=improved_coefficients(old.coefficients, work.token_counts()))
+    counts = count_modes(d, header.golden_sign_bias, header.altref_sign_bias)
+    prob_skip = probability(len(d.skips) - counts.skips, counts.skips)
+    if header.key_frame:
+        return replace(header, may_skip=True, prob_skip=prob_skip, probabilities=new)
+    intra, *others = counts.references
+    return replace(
+        header,
+        may_skip=True,
+        prob_skip=prob_skip,
+        prob_intra=probability(intra, sum(others)),
+        prob_last=probability(others[0], others[1] + others[2]),
+        prob_golden=probability(others[1], others[2]),
+        probabilities=replace(
+            new,
+            y_modes=improved_table(old.y_modes, counts.y_modes),
+            uv_modes=improved_table(old.uv_modes, counts.uv_modes),
+            vectors=improved(old.vectors, MV_UPDATES, counts.vectors, 7),
+        ),
+    )
+
+
+def _written(state: State | None, header: Header, d: Decisions, work: Requantizer) -> bytes:
+    """Return the frame's bytes (§9.1, §9.5)."""
+    room = 4096 + 8 * d.columns * d.rows
+    while True:
+        first = BoolWriter(room)
+        write_header(first, header, context_of(state))
+        write_modes(first, header, d)
+        if not first.full:
+            break
+        room *= 4
+    room = 4096 + 4 * d.columns * d.rows
+    while True:
+        writers = [BoolWriter(room) for _ in range(1 << header.log2_partitions)]
+        work.write(writers, header.probabilities.coefficients)
+        if not any(writer.full for writer in writers):
+            break
+        room *= 4
+    modes = first.finish()
+    parts = [writer.finish() for writer in writers]
+    sizes = [len(part).to_bytes(3, "little") for part in parts[:-1]]
+    return b"".join([frame_tag(header, len(modes)), modes, *sizes, *parts])

@@ -1,0 +1,130 @@
+"""What is left of a macroblock after its prediction: measured first, transformed where that is worth it (RFC 6386 §14).
+
+Most blocks of most frames need no residue. The sum of their absolute differences says so at a small part of the cost
+of the transform, and their plain sum is all that Y2 needs to know. Source and prediction are rasters of one layout.
+"""
+
+from __future__ import annotations
+
+import cython
+
+if cython.compiled:
+    from cython.cimports.codec.transform import forward_block, forward_wht
+else:
+    from codec.transform import forward_block, forward_wht
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def measure_rows(
+    src: cython.p_uchar,
+    dst: cython.p_uchar,
+    y: cython.Py_ssize_t,
+    stride: cython.Py_ssize_t,
+    sums: cython.p_int,
+    sads: cython.p_int,
+    b: cython.Py_ssize_t,
+) -> cython.void:
+    """Put the sum and the sum of absolutes of the differences of four luma blocks side by side at ``b``."""
+    plain = cython.declare(cython.short[16])
+    absolute = cython.declare(cython.short[16])
+    d: cython.short
+    r: cython.Py_ssize_t
+    k: cython.Py_ssize_t
+    o: cython.Py_ssize_t
+    for k in range(16):
+        plain[k] = 0
+        absolute[k] = 0
+    for r in range(4):
+        o = y + r * stride
+        for k in range(16):
+            d = src[o + k] - dst[o + k]
+            plain[k] += d
+            absolute[k] += d if d >= 0 else -d
+    for k in range(4):
+        sums[b + k] = plain[4 * k] + plain[4 * k + 1] + plain[4 * k + 2] + plain[4 * k + 3]
+        sads[b + k] = absolute[4 * k] + absolute[4 * k + 1] + absolute[4 * k + 2] + absolute[4 * k + 3]
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def measure_chroma(
+    src: cython.p_uchar,
+    dst: cython.p_uchar,
+    u: cython.Py_ssize_t,
+    v: cython.Py_ssize_t,
+    stride: cython.Py_ssize_t,
+    sads: cython.p_int,
+    b: cython.Py_ssize_t,
+) -> cython.void:
+    """Put the sums of absolute differences of two U blocks side by side at ``b``, of V blocks at ``b + 4``."""
+    absolute = cython.declare(cython.short[16])
+    d: cython.short
+    r: cython.Py_ssize_t
+    k: cython.Py_ssize_t
+    for k in range(16):
+        absolute[k] = 0
+    for r in range(4):
+        for k in range(8):
+            d = src[u + r * stride + k] - dst[u + r * stride + k]
+            absolute[k] += d if d >= 0 else -d
+        for k in range(8):
+            d = src[v + r * stride + k] - dst[v + r * stride + k]
+            absolute[8 + k] += d if d >= 0 else -d
+    for k in range(2):
+        sads[b + k] = absolute[4 * k] + absolute[4 * k + 1] + absolute[4 * k + 2] + absolute[4 * k + 3]
+        sads[b + 4 + k] = absolute[8 + 4 * k] + absolute[9 + 4 * k] + absolute[10 + 4 * k] + absolute[11 + 4 * k]
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def transform_residue(
+    src: cython.p_uchar,
+    dst: cython.p_uchar,
+    y: cython.Py_ssize_t,
+    y_stride: cython.Py_ssize_t,
+    u: cython.Py_ssize_t,
+    v: cython.Py_ssize_t,
+    uv_stride: cython.Py_ssize_t,
+    has_y2: cython.int,
+    least: cython.p_int,
+    l: cython.Py_ssize_t,
+    coeffs: cython.p_short,
+) -> cython.uint:
+    """Transform the blocks of a macroblock that differ enough from their prediction; return them as a set of bits.
+
+    ``least[l]`` and ``least[l + 1]`` are the sums of absolute differences from which on a luma and a chroma block is
+    transformed. With ``has_y2`` block 24 is always made and in the set. The DCs of luma stay in place.
+    """
+    sums = cython.declare(cython.int[16])
+    sads = cython.declare(cython.int[24])
+    done: cython.uint = 0
+    b: cython.Py_ssize_t
+    o: cython.Py_ssize_t
+    for b in range(4):
+        measure_rows(src, dst, y + 4 * b * y_stride, y_stride, sums, sads, 4 * b)
+    measure_chroma(src, dst, u, v, uv_stride, sads, 16)
+    measure_chroma(src, dst, u + 4 * uv_stride, v + 4 * uv_stride, uv_stride, sads, 18)
+    for b in range(16):
+        if sads[b] >= least[l]:
+            done |= cython.cast(cython.uint, 1) << b
+            o = y + (b >> 2) * 4 * y_stride + (b & 3) * 4
+            forward_block(src, o, y_stride, dst, o, y_stride, coeffs, 16 * b)
+        else:
+            coeffs[16 * b] = (8 * sums[b] + 7) >> 4
+    for b in range(16, 24):
+        if sads[b] >= least[l + 1]:
+            done |= cython.cast(cython.uint, 1) << b
+            o = (u if b < 20 else v) + ((b >> 1) & 1) * 4 * uv_stride + (b & 1) * 4
+            forward_block(src, o, uv_stride, dst, o, uv_stride, coeffs, 16 * b)
+    if has_y2:
+        done |= cython.cast(cython.uint, 1) << 24
+        for b in range(16):
+            sums[b] = coeffs[16 * b]
+        forward_wht(coeffs, 0)
+        for b in range(16):
+            coeffs[16 * b] = sums[b]
+    return done
