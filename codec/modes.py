@@ -100,8 +100,8 @@ def survey(
             near[WEIGHT] += weight
             continue
         if bias[d.reference[other]] != bias[d.reference[at]]:
-            y = -y
-            x = -x
+            y = wrap(-y)
+            x = wrap(-x)
         if found == 0 or y != near[2 * found] or x != near[2 * found + 1]:
             found += 1
             near[2 * found] = y

@@ -147,3 +147,23 @@ def test_every_mode_and_reference_occurs() -> None:
     assert {value & 7 for value in vectors} == set(range(8))
     assert min(vectors) < -300
     assert max(vectors) > 300
+
+
+@pytest.mark.parametrize("axis", [0, 1], ids=["down", "right"])
+def test_the_smallest_vector_has_no_opposite(axis: int) -> None:
+    """Inverted for a reference of the other sign, -16384 quarter pixels stay what they are, as in libvpx's 16 bits."""
+    count = 512
+    panel = Panel()
+    panel.check(forge.noise_frame(forge.key_header(*((16, 8192), (8192, 16))[axis]), Context(), count, 1))
+    assert panel.state is not None
+    old = context_of(panel.state)
+    vectors = np.zeros((count, 16, 2), np.int16)
+    vectors[:16, 0, axis] = 1000 * np.arange(1, 17)
+    vectors[16, 0, axis] = -16384  # 384 more than 16000
+    d = Decisions(*macroblocks(panel.state.width, panel.state.height))
+    d.skips[:] = bytes([1]) * count
+    d.vectors[:] = vectors.tobytes()
+    d.y_modes[:18] = bytes([NEW] * 17 + [NEAREST])
+    d.references[:18] = bytes([1] * 17 + [2])
+    header = forge.inter_header(old, may_skip=True, prob_skip=1, golden_sign_bias=True)
+    panel.check(forge.written_frame(header, old, d))
