@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import codec
+from codec.decisions import Decisions
 from codec.decode import context_of
 from codec.header import Context
 from codec.image import macroblocks
