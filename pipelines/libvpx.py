@@ -165,17 +165,21 @@ Progress = Callable[[int], object]
 """Called after every frame of a pass with the number of the pass, 1 or 2."""
 
 
-def encode(frames: Sequence[bytes | memoryview], settings: Settings, progress: Progress | None = None) -> list[Packet]:
-    """Encode raw frames (each tightly packed I420: Y, U, V) in two passes; returns a packet a frame, in order.
+def encode(
+    frames: Sequence[bytes | memoryview], settings: Settings, progress: Progress | None = None, *, padded: bool = False
+) -> list[Packet]:
+    """Encode raw frames in two passes; returns a packet a frame, in order.
 
-    Raises EncoderError when libvpx refuses.
+    A frame is its planes Y, U and V one after the other: tightly packed (I420), or `padded` to whole macroblocks as in
+    the codec's rasters. Raises EncoderError when libvpx refuses.
     """
+    grid = 16 if padded else 1
     stats = bytearray()
-    for packet in _run(frames, settings, b"", functools.partial(progress, 1) if progress else None):
+    for packet in _run(frames, settings, grid, b"", functools.partial(progress, 1) if progress else None):
         if packet.kind == _PACKET_STATS:
             stats += ctypes.string_at(packet.frame.buffer.data, packet.frame.buffer.size)
     packets: list[Packet] = []
-    for packet in _run(frames, settings, bytes(stats), functools.partial(progress, 2) if progress else None):
+    for packet in _run(frames, settings, grid, bytes(stats), functools.partial(progress, 2) if progress else None):
         if packet.kind == _PACKET_FRAME:
             data = ctypes.string_at(packet.frame.buffer.data, packet.frame.buffer.size)
             packets.append(Packet(data, bool(packet.frame.flags & _FRAME_IS_KEY)))
@@ -190,7 +194,11 @@ def version() -> str:
 
 
 def _run(
-    frames: Sequence[bytes | memoryview], settings: Settings, stats: bytes, progress: Callable[[], object] | None
+    frames: Sequence[bytes | memoryview],
+    settings: Settings,
+    grid: int,
+    stats: bytes,
+    progress: Callable[[], object] | None,
 ) -> Iterator[_Packet]:
     """One pass; a packet is good until the next is asked for."""
     library = _library()
@@ -201,7 +209,7 @@ def _run(
     try:
         for control, value in ((_SET_CPU_USED, settings.speed), (_SET_AUTO_ALT_REF, 0), (_SET_CQ_LEVEL, settings.cq)):
             _check(library, encoder, library.vpx_codec_control_(encoder, control, _Int(value)), "take a setting")
-        image, pixels = _image(settings.width, settings.height)
+        image, pixels = _image(settings.width, settings.height, grid)
         for index, frame in enumerate(frames):
             pixels[:] = frame
             encoded = library.vpx_codec_encode(encoder, ctypes.byref(image), index, 1, 0, _GOOD_QUALITY)
@@ -246,17 +254,18 @@ def _configure(settings: Settings, stats: bytes) -> tuple[_Config, object]:
     return config, kept
 
 
-def _image(width: int, height: int) -> tuple[_Image, memoryview]:
-    """An image over memory of its own, and that memory: tightly packed I420."""
-    chroma = (width + 1) // 2
-    luma_size, chroma_size = width * height, chroma * ((height + 1) // 2)
+def _image(width: int, height: int, grid: int) -> tuple[_Image, memoryview]:
+    """An image over memory of its own, and that memory: planes whose sides are rounded up to `grid` pixels of luma."""
+    stored, rows = -(-width // grid) * grid, -(-height // grid) * grid
+    chroma = (stored + 1) // 2
+    luma_size, chroma_size = stored * rows, chroma * ((rows + 1) // 2)
     pixels = (ctypes.c_uint8 * (luma_size + 2 * chroma_size))()
     start = ctypes.addressof(pixels)
     image = _Image(format=_IMAGE_I420, bit_depth=8, x_chroma_shift=1, y_chroma_shift=1, bits_per_sample=12)
     image.width = image.display_width = image.render_width = width
     image.height = image.display_height = image.render_height = height
     image.planes[:3] = start, start + luma_size, start + luma_size + chroma_size
-    image.strides[:3] = width, chroma, chroma
+    image.strides[:3] = stored, chroma, chroma
     return image, memoryview(pixels).cast("B")  # the view keeps the memory alive
 
 

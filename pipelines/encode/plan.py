@@ -61,7 +61,7 @@ class Chunk(msgspec.Struct, frozen=True):
 
     @property
     def source(self) -> str:
-        """The name of its raw video (I420, frame after frame, the lead frame first)."""
+        """The name of its raw video: frame after frame as rasters of the codec, the lead frame first."""
         return f"raw/{self.index:06}"
 
     @property

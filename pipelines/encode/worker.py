@@ -14,6 +14,7 @@ from typing import overload
 
 import codec
 from codec.decode import next_state
+from codec.image import macroblocks
 from codec.ivf import IvfHeader, write_frame, write_header
 from codec.rebase import rebase_frame
 from pipelines import libvpx
@@ -51,7 +52,7 @@ def _search(context: Context, chunk: Chunk, raw: RawVideo) -> list[libvpx.Packet
     """Let libvpx decide: modes, vectors, references, quantizers."""
     settings = libvpx.Settings(chunk.width, chunk.height, Fraction(*chunk.rate), chunk.cq, chunk.speed)
     shares = {1: _FIRST_PASS * chunk.frames / len(raw), 2: (1 - _FIRST_PASS) * chunk.frames / len(raw)}
-    return libvpx.encode(raw, settings, lambda number: context.progress("encode", shares[number]))
+    return libvpx.encode(raw, settings, lambda number: context.progress("encode", shares[number]), padded=True)
 
 
 def _decisions(context: Context, chunk: Chunk, packets: list[libvpx.Packet]) -> list[codec.Frame]:
@@ -82,7 +83,7 @@ def _ivf(chunk: Chunk, frames: Sequence[bytes]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class RawVideo(Sequence[memoryview]):
-    """Frames in I420, one after the other in `data`."""
+    """Frames one after the other in `data`, each a raster of the codec: three planes padded to whole macroblocks."""
 
     data: memoryview
     width: int
@@ -91,7 +92,8 @@ class RawVideo(Sequence[memoryview]):
     @property
     def frame_size(self) -> int:
         """Bytes of a frame."""
-        return self.width * self.height + 2 * ((self.width + 1) // 2) * ((self.height + 1) // 2)
+        columns, rows = macroblocks(self.width, self.height)
+        return 384 * columns * rows
 
     def __len__(self) -> int:
         return len(self.data) // self.frame_size
@@ -109,4 +111,4 @@ class RawVideo(Sequence[memoryview]):
 
     def image(self, index: int) -> codec.Image:
         """A frame as the codec has it."""
-        return codec.Image.from_bytes(self.width, self.height, bytes(self[index]))
+        return codec.Image(self.width, self.height, bytes(self[index]))

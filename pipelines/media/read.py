@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, cast
 
 import av
 import av.error
-import numpy as np
 
 from pipelines.errors import InputError, TruncatedInput
 from pipelines.media.complete import missing_bytes
@@ -26,6 +25,7 @@ from pipelines.media.orientation import UPRIGHT, Orientation, from_display_matri
 from pipelines.media.source import Colour, Source, Track
 
 if TYPE_CHECKING:
+    import numpy as np
     from av.container import InputContainer
     from av.packet import Packet
     from av.sidedata.sidedata import SideData
@@ -54,8 +54,54 @@ class Picture:
     """When it is shown, in the source's time base; grows from frame to frame."""
     duration: int
     """For how long the file says it is shown; 0: it does not say."""
-    planes: tuple[Plane, Plane, Plane]
-    """Y, U and V, upright, limited range."""
+    frame: VideoFrame
+    """8-bit 4:2:0 in limited range, as it is stored."""
+    orientation: Orientation
+
+    @property
+    def planes(self) -> tuple[Plane, Plane, Plane]:
+        """Y, U and V, upright, as arrays over the frame's own memory."""
+        import numpy as np  # here, since what only hands pictures on starts sooner without it
+
+        half = (self.frame.height + 1) // 2, (self.frame.width + 1) // 2
+        shapes = ((self.frame.height, self.frame.width), half, half)
+        planes = []
+        for (height, width), plane in zip(shapes, self.frame.planes, strict=False):
+            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+            planes.append(self.orientation.apply(rows[:height, :width]))
+        return planes[0], planes[1], planes[2]
+
+    def write_raster(self, target: memoryview) -> None:
+        """Write the upright planes one after the other, each padded to whole macroblocks by its last pixels."""
+        start = 0
+        side = 16
+        for plane in self._rows():
+            height, width, line, data = plane
+            stride = -(-width // side) * side
+            if line == stride:
+                target[start : start + stride * height] = data[: stride * height]
+            else:
+                for row in range(height):
+                    place = start + row * stride
+                    target[place : place + width] = data[row * line : row * line + width]
+            if stride > width:
+                for place in range(start, start + stride * height, stride):
+                    target[place + width : place + stride] = bytes([target[place + width - 1]]) * (stride - width)
+            last = bytes(target[start + stride * (height - 1) : start + stride * height])
+            end = start + stride * -(-height // side) * side
+            target[start + stride * height : end] = last * ((end - start) // stride - height)
+            start, side = end, 8
+
+    def _rows(self) -> Iterator[tuple[int, int, int, memoryview]]:
+        """Of each upright plane: height, width, bytes from row to row, and the bytes."""
+        if self.orientation != UPRIGHT:
+            for turned in self.planes:
+                yield *turned.shape, turned.shape[1], memoryview(turned.tobytes())
+            return
+        half = (self.frame.height + 1) // 2, (self.frame.width + 1) // 2
+        shapes = ((self.frame.height, self.frame.width), half, half)
+        for (height, width), plane in zip(shapes, self.frame.planes, strict=False):
+            yield height, width, plane.line_size, memoryview(plane)
 
 
 @dataclass(slots=True)
@@ -110,7 +156,7 @@ class Reader:
             if previous is not None and pts <= previous:
                 pts = previous + 1  # two frames of one time: neither is dropped
             duration = frame.duration or 0
-            yield Picture(pts, duration, self._planes(frame))
+            yield Picture(pts, duration, self._converted(frame), self._orientation)
             previous, due = pts, pts + (duration or step)
             frame = next(self._frames, None)
 
@@ -133,19 +179,13 @@ class Reader:
                 yield frame
         ends.check(corrupt)
 
-    def _planes(self, frame: VideoFrame) -> tuple[Plane, Plane, Plane]:
+    def _converted(self, frame: VideoFrame) -> VideoFrame:
         width, height = self._first.width, self._first.height
         full_range = frame.color_range == _FULL_RANGE
-        if frame.format.name != "yuv420p" or full_range or (frame.width, frame.height) != (width, height):
-            rgb = frame.format.is_rgb
-            frame = frame.reformat(
-                width, height, "yuv420p", dst_colorspace=_SWSCALE_BT601 if rgb else None, dst_color_range=_LIMITED_RANGE
-            )
-        half_width, half_height = (width + 1) // 2, (height + 1) // 2
-        y = _plane(frame, 0, width, height)
-        u, v = (_plane(frame, which, half_width, half_height) for which in (1, 2))
-        turn = self._orientation.apply
-        return turn(y), turn(u), turn(v)
+        if frame.format.name == "yuv420p" and not full_range and (frame.width, frame.height) == (width, height):
+            return frame
+        matrix = _SWSCALE_BT601 if frame.format.is_rgb else None
+        return frame.reformat(width, height, "yuv420p", dst_colorspace=matrix, dst_color_range=_LIMITED_RANGE)
 
     def _describe(self, first: VideoFrame) -> Source:
         stream, turned = self._stream, self._orientation.transpose
@@ -223,14 +263,6 @@ def open_container(path: str) -> InputContainer:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def write_i420(planes: tuple[Plane, Plane, Plane], target: Plane) -> None:
-    """Copy the planes, packed tightly one after the other, into the flat array `target`."""
-    start = 0
-    for plane in planes:
-        target[start : start + plane.size].reshape(plane.shape)[:] = plane
-        start += plane.size
-
-
 def _video_stream(container: InputContainer, path: str) -> VideoStream:
     picture = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     streams = [stream for stream in container.streams.video if not stream.disposition & picture]
@@ -242,12 +274,6 @@ def _video_stream(container: InputContainer, path: str) -> VideoStream:
     if stream.codec_context is None:
         raise InputError(f"{path}: this FFmpeg has no decoder for its video; convert it with another tool first")
     return stream
-
-
-def _plane(frame: VideoFrame, which: int, width: int, height: int) -> Plane:
-    plane = frame.planes[which]
-    rows: Plane = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    return rows[:height, :width]
 
 
 def _orientation(frame: VideoFrame) -> Orientation:

@@ -46,8 +46,8 @@ class Source(msgspec.Struct, frozen=True):
 
     @property
     def frame_size(self) -> int:
-        """Bytes of a frame in I420."""
-        return self.width * self.height + 2 * ((self.width + 1) // 2) * ((self.height + 1) // 2)
+        """Bytes of a frame of raw video: a raster of the codec, planes padded to whole macroblocks."""
+        return 384 * ((self.width + 15) // 16) * ((self.height + 15) // 16)
 
     @property
     def seconds_a_tick(self) -> Fraction:

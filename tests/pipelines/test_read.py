@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,16 @@ import av
 import numpy as np
 import pytest
 
+import codec
 from pipelines.errors import InputError, TruncatedInput
-from pipelines.media.read import Picture, Reader, write_i420
+from pipelines.media.orientation import Orientation
+from pipelines.media.read import Picture, Reader
 from tests.pipelines import clips
 
 
 def read(path: Path) -> tuple[Reader, list[Picture]]:
     with Reader(str(path)) as reader:
-        # Planes may be views of memory that FFmpeg uses again.
-        pictures = [Picture(p.pts, p.duration, tuple(plane.copy() for plane in p.planes)) for p in reader]  # type: ignore[arg-type]
-    return reader, pictures
+        return reader, list(reader)
 
 
 def numbers(pictures: list[Picture]) -> list[int]:
@@ -276,11 +277,24 @@ def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
         read(path)
 
 
-def test_planes_are_packed_tightly() -> None:
-    planes = (np.full((3, 5), 1, np.uint8), np.full((2, 3), 2, np.uint8), np.full((2, 3), 3, np.uint8))
-    target = np.zeros(15 + 6 + 6, np.uint8)
-    write_i420(planes, target)
-    assert target.tobytes() == b"\1" * 15 + b"\2" * 6 + b"\3" * 6
+@pytest.mark.parametrize("size", [(96, 64), (97, 65), (16, 16), (1, 1), (2, 33), (50, 17)])
+@pytest.mark.parametrize("turn", [0, 90, 180])
+def test_a_raster_is_what_the_codec_makes_of_the_planes(size: tuple[int, int], turn: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.y4m"
+    random = np.random.default_rng(1)
+    chroma = ((size[0] + 1) // 2) * ((size[1] + 1) // 2)
+    raw = random.integers(16, 236, size[0] * size[1] + 2 * chroma, np.uint8).tobytes()
+    path.write_bytes(f"YUV4MPEG2 W{size[0]} H{size[1]} F25:1 C420jpeg\nFRAME\n".encode() + raw)
+    reader, pictures = read(path)
+    turned = Orientation(turn == 90, flip_rows=turn > 0, flip_columns=turn == 180)
+    picture = dataclasses.replace(pictures[0], orientation=turned)
+    expected = codec.Image.from_planes(*picture.planes).raster
+    if turn != 90:
+        assert reader.source.frame_size == len(expected)
+    target = bytearray(len(expected))
+    with memoryview(target) as view:
+        picture.write_raster(view)
+    assert target == expected
 
 
 @pytest.mark.parametrize(

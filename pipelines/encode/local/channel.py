@@ -8,6 +8,7 @@ When the last process that holds it is gone, however it went, so is the memory.
 from __future__ import annotations
 
 import array
+import mmap
 import os
 import socket
 import struct
@@ -106,6 +107,9 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
 ToChild = Open | ReadMore | Run | Deliver
 FromChild = Opened | ChunkRead | Sent | Waits | Stored | Progressed | Finished | Failed
 Message = ToChild | FromChild
+
+POPULATE: int = getattr(mmap, "MAP_POPULATE", 0)
+"""For mmap: all pages at once, which is quicker than one by one."""
 
 _LENGTH = struct.Struct(">I")
 _PIECE = 1 << 18

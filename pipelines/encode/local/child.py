@@ -19,6 +19,7 @@ from contextlib import suppress
 from pipelines import errors
 from pipelines.encode.context import Stage
 from pipelines.encode.local.channel import (
+    POPULATE,
     Channel,
     Closed,
     Deliver,
@@ -32,6 +33,7 @@ from pipelines.encode.local.channel import (
 )
 
 _SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
+_TELL_EVERY = 0.1  # seconds
 
 
 class LocalContext:
@@ -40,6 +42,8 @@ class LocalContext:
     def __init__(self, channel: Channel, name: str, raw: memoryview) -> None:
         self._channel, self._name, self._raw = channel, name, raw
         self._spent = time.process_time()
+        self._done: dict[Stage, float] = {}
+        self._told = 0.0
 
     def fetch(self, name: str) -> memoryview:
         """Give the raw video that came with the chunk."""
@@ -49,10 +53,12 @@ class LocalContext:
 
     def send(self, name: str, payload: bytes) -> None:
         """Let the runner carry a message on."""
+        self._tell()
         self._channel.send(Sent(name, payload))
 
     def receive(self, name: str) -> bytes:
         """Give the processor up until the runner has the message, and a processor."""
+        self._tell()
         self._channel.send(Waits(name))
         message, _ = self._channel.receive_as_child()
         assert isinstance(message, Deliver)
@@ -60,12 +66,23 @@ class LocalContext:
 
     def store(self, name: str, payload: bytes) -> None:
         """Let the runner keep a result."""
+        self._tell()
         self._channel.send(Stored(name, payload))
 
     def progress(self, stage: Stage, frames: float = 1) -> None:
-        """Tell the runner, with the processor time that went by."""
-        before, self._spent = self._spent, time.process_time()
-        self._channel.send(Progressed(stage, frames, self._spent - before))
+        """Tell the runner, now and then, with the processor time that went by."""
+        if self._done and stage not in self._done:
+            self._tell()
+        self._done[stage] = self._done.get(stage, 0.0) + frames
+        if time.monotonic() - self._told > _TELL_EVERY:
+            self._tell()
+
+    def _tell(self) -> None:
+        for stage, frames in self._done.items():  # one, or none
+            before, self._spent = self._spent, time.process_time()
+            self._channel.send(Progressed(stage, frames, self._spent - before))
+        self._done.clear()
+        self._told = time.monotonic()
 
 
 def work(channel: Channel) -> None:
@@ -75,7 +92,7 @@ def work(channel: Channel) -> None:
     while True:
         message, files = channel.receive_as_child()
         assert isinstance(message, Run)
-        raw = memoryview(mmap.mmap(files[0], 0, prot=mmap.PROT_READ))
+        raw = memoryview(mmap.mmap(files[0], 0, mmap.MAP_SHARED | POPULATE, mmap.PROT_READ))
         os.close(files[0])
         encode_chunk(LocalContext(channel, message.chunk.source, raw), message.chunk)
         del raw  # the last hold on the memory, which may be large
@@ -106,6 +123,9 @@ def main(role: str, file: int, parent: int) -> None:
             raise
         except Exception as error:  # noqa: BLE001  whatever it is, the runner has to know
             _report(channel, error)
+        # What the runner sends before it knows must not meet a closed socket: it would be taken for a sudden death.
+        while True:
+            channel.receive_as_child()
 
 
 def _report(channel: Channel, error: Exception) -> None:

@@ -12,10 +12,8 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
-import numpy as np
-
-from pipelines.encode.local.channel import Channel, ChunkRead, Open, Opened, ReadMore, memory_file
-from pipelines.media.read import Picture, Reader, write_i420
+from pipelines.encode.local.channel import POPULATE, Channel, ChunkRead, Open, Opened, ReadMore, memory_file
+from pipelines.media.read import Picture, Reader
 
 
 def read_film(channel: Channel) -> None:
@@ -53,12 +51,13 @@ class _Chunks:
         times: list[int] = []
         durations: list[int] = []
         last = False
-        with mmap.mmap(file, (lead + self._frames) * size) as memory:
+        with mmap.mmap(file, (lead + self._frames) * size, mmap.MAP_SHARED | POPULATE) as memory:
             if lead:
                 memory[:size] = self._before
             while len(times) < self._frames and not last:
-                # An array over the memory must not outlive the statement, or the memory could not be closed.
-                write_i420(self._due.planes, np.frombuffer(memory, np.uint8, size, (lead + len(times)) * size))
+                start = (lead + len(times)) * size
+                with memoryview(memory) as whole, whole[start : start + size] as place:
+                    self._due.write_raster(place)
                 times.append(self._due.pts)
                 durations.append(self._due.duration)
                 following = next(islice(self._pictures, 1), None)

@@ -169,9 +169,6 @@ class Runner:
         try:
             messages = process.channel.receive_as_runner()
         except Closed:
-            if process is self._reader and self._plan is not None and self.progress.exact:
-                self._selector.unregister(process.channel.socket)  # it has read the whole film
-                return
             raise process.death() from None
         for message, files in messages:
             self._hear(process, message, files)
