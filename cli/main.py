@@ -19,8 +19,8 @@ from cli.encode import encode
 from cli.vp8 import vp8
 
 
-class Terminated(KeyboardInterrupt):
-    """A signal asked the command to end; like Ctrl-C, it passes through `except Exception` and runs every `finally`."""
+class Terminated(BaseException):
+    """A signal asked the command to end. Passes through `except Exception`, and click has no opinion of it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
