@@ -1,7 +1,7 @@
 from codec.boolcoder cimport BoolWriter
 
 cdef unsigned char* zigzag
-cdef unsigned char* bands
+cdef unsigned char* band
 cdef unsigned char* extra_bits
 cdef unsigned char* above_of
 cdef unsigned char* left_of

@@ -12,7 +12,7 @@ import cython
 
 from codec.coefficient_tables import BANDS, EXTRA_BITS, ZIGZAG
 from codec.errors import CorruptStream
-from codec.window import Window, bit, leading_zeros  # inlined
+from codec.window import Window, bit, leading_zeros, signed  # inlined
 
 if cython.compiled:
     from cython.cimports.codec.boolcoder import BoolWriter
@@ -21,13 +21,14 @@ else:
 
 __all__ = ["TokenPartitions", "read_tokens", "skip_tokens", "write_tokens"]
 
-# Strides of the probability table [block type][band][context][node].
+# Strides of the probability table [block type][band][context][node]; that of a band is in ``band``.
 TYPE = cython.declare(cython.int, 264)
-BAND = cython.declare(cython.int, 33)
 CONTEXT = cython.declare(cython.int, 11)
 
 zigzag = ZIGZAG
-bands = BANDS
+# Position in coding order -> where its band begins.
+_BAND = bytes(33 * number for number in BANDS)
+band = _BAND
 # Category 0..5 at 16 * category: how many extra bits, then their probabilities.
 _EXTRA_BITS = b"".join((bytes([len(bits)]) + bits).ljust(16, b"\0") for _, bits in EXTRA_BITS)
 # The places of a block in the nine contexts.
@@ -127,7 +128,7 @@ def read_block(
     i: cython.int = first
     value: cython.int
     large = cython.declare(cython.int[1])
-    at: cython.Py_ssize_t = p + BAND * bands[first] + CONTEXT * context
+    at: cython.Py_ssize_t = p + band[first] + CONTEXT * context
     if not bit(w, data, probs[at]):
         return 0
     while True:
@@ -136,7 +137,7 @@ def read_block(
             i += 1
             if i == 16:
                 return 16
-            at = p + BAND * bands[i]
+            at = p + band[i]
         value = 1
         context = CONTEXT
         if bit(w, data, probs[at + 2]):
@@ -148,11 +149,11 @@ def read_block(
                 value = 3 + bit(w, data, probs[at + 5])
             else:
                 value = 2
-        levels[c + zigzag[i]] = -value if bit(w, data, 128) else value
+        levels[c + zigzag[i]] = signed(w, data, value)
         i += 1
         if i == 16:
             return 16
-        at = p + BAND * bands[i] + context
+        at = p + band[i] + context
         if not bit(w, data, probs[at]):
             return i
 
@@ -272,7 +273,7 @@ def write_block(
     i: cython.int = first
     value: cython.int
     size: cython.int
-    at: cython.Py_ssize_t = p + BAND * bands[first] + CONTEXT * context
+    at: cython.Py_ssize_t = p + band[first] + CONTEXT * context
     w.write(probs[at], eob > 0)
     while i < eob:
         value = levels[c + zigzag[i]]
@@ -280,14 +281,14 @@ def write_block(
         w.write(probs[at + 1], size > 0)
         i += 1
         if size == 0:
-            at = p + BAND * bands[i]
+            at = p + band[i]
             continue
         w.write(probs[at + 2], size > 1)
         if size > 1:
             write_large(w, probs, at, size)
         w.write(128, value < 0)
         if i < 16:
-            at = p + BAND * bands[i] + CONTEXT * (2 if size > 1 else 1)
+            at = p + band[i] + CONTEXT * (2 if size > 1 else 1)
             w.write(probs[at], i < eob)
 
 

@@ -20,7 +20,7 @@ else:
         return 32 - x.bit_length()
 
 
-__all__ = ["Window", "bit", "leading_zeros", "refilled", "tree_bits"]
+__all__ = ["Window", "bit", "leading_zeros", "refilled", "signed", "tree_bits"]
 
 Window = cython.struct(
     pos=cython.Py_ssize_t,
@@ -70,6 +70,26 @@ def bit(w: cython.pointer(Window), data: cython.p_uchar, prob: cython.uint) -> c
     w[0].value <<= shift
     w[0].count -= shift
     return 0
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def signed(w: cython.pointer(Window), data: cython.p_uchar, size: cython.int) -> cython.int:
+    """Read a sign, a boolean at even odds, and return ``size`` with it: without a branch, for none could be predicted.
+
+    The range is never 255 here, which it is before the first boolean alone; so both halves are scaled by one bit.
+    """
+    if w[0].count < 0:
+        w[0] = refilled(w[0], data)
+    split: cython.uint = (w[0].range + 1) >> 1
+    bound: cython.ulonglong = cython.cast(cython.ulonglong, split) << 56
+    minus: cython.uint = w[0].value >= bound
+    w[0].range = (w[0].range + 1 - minus) & 254
+    w[0].value = (w[0].value - bound * minus) << 1
+    w[0].count -= 1
+    return size - 2 * size * cython.cast(cython.int, minus)
 
 
 @cython.cfunc
