@@ -106,7 +106,7 @@ def filter_down(
     stride: cython.Py_ssize_t,
 ) -> cython.void:
     """Second pass: rows of n pixels, filtered with taps[f..]; the first is at lines[l]."""
-    r: cython.Py_ssize_t
+    _r: cython.Py_ssize_t
     j: cython.Py_ssize_t
     t: cython.ushort
     x: cython.short
@@ -120,7 +120,7 @@ def filter_down(
     d: cython.short = taps[f + 3]
     e: cython.short = taps[f + 4]
     g: cython.short = taps[f + 5]
-    for r in range(rows):
+    for _r in range(rows):
         for j in range(n):
             t = lines[l - 16 + j] * b + lines[l + j] * c + lines[l + 16 + j] * d + lines[l + 32 + j] * e + h
             if six:
@@ -250,9 +250,9 @@ def copy(
 ) -> cython.void:
     """Copy rows of n bytes, each by way of scratch, because dst might be src for all the compiler knows."""
     row = cython.declare(cython.uchar[16])
-    r: cython.Py_ssize_t
+    _r: cython.Py_ssize_t
     j: cython.Py_ssize_t
-    for r in range(rows):
+    for _r in range(rows):
         for j in range(n):
             row[j] = src[s + j]
         for j in range(n):
