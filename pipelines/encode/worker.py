@@ -16,7 +16,6 @@ import codec
 from codec.decode import next_state
 from codec.image import macroblocks
 from codec.ivf import IvfHeader, write_frame, write_header
-from codec.rebase import rebase_frame
 from pipelines import libvpx
 from pipelines.encode.context import Context
 from pipelines.encode.plan import Chunk
@@ -39,7 +38,7 @@ def encode_chunk(context: Context, chunk: Chunk) -> None:
     encoded = []
     for number, frame in enumerate(decisions):
         carries_on = chunk.next is not None and number == chunk.frames - 1
-        rebased = rebase_frame(state, raw.image(chunk.lead + number), frame, last=carries_on)
+        rebased = codec.rebase_frame(state, raw.image(chunk.lead + number), frame, last=carries_on)
         state = rebased.state
         encoded.append(rebased.data)
         context.progress("rebase")

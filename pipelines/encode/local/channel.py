@@ -1,8 +1,8 @@
 """How the processes of a job talk: messages of plain data over a socket, and open files beside them.
 
 A message is a length (4 bytes, big-endian) and a MessagePack of one of the types below; nothing is unpickled.
-Raw pictures do not go through the socket: the reader puts them into memory without a name (memfd) and passes that on.
-When the last process that holds it is gone, however it went, so is the memory.
+Raw pictures do not go through the socket: the reader puts them into memory without a name (memfd) and passes that on,
+and uses it again for a later chunk. When the last process that holds it is gone, however it went, so is the memory.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ class Open(msgspec.Struct, tag=True, frozen=True):
 class ReadMore(msgspec.Struct, tag=True, frozen=True):
     """Runner to reader: read one more chunk."""
 
+    done: list[int]
+    """Chunks whose raw video nobody needs any more, so that its memory can serve again."""
+
 
 class Opened(msgspec.Struct, tag=True, frozen=True):
     """Reader to runner: what the file is."""
@@ -57,6 +60,8 @@ class Run(msgspec.Struct, tag=True, frozen=True):
     """Runner to worker: run the program for this chunk; its raw video is beside it as an open file."""
 
     chunk: Chunk
+    raw_bytes: int
+    """How much of that file is its raw video."""
 
 
 class Deliver(msgspec.Struct, tag=True, frozen=True):

@@ -92,7 +92,7 @@ def work(channel: Channel) -> None:
     while True:
         message, files = channel.receive_as_child()
         assert isinstance(message, Run)
-        raw = memoryview(mmap.mmap(files[0], 0, mmap.MAP_SHARED | POPULATE, mmap.PROT_READ))
+        raw = memoryview(mmap.mmap(files[0], message.raw_bytes, mmap.MAP_SHARED | POPULATE, mmap.PROT_READ))
         os.close(files[0])
         encode_chunk(LocalContext(channel, message.chunk.source, raw), message.chunk)
         del raw  # the last hold on the memory, which may be large

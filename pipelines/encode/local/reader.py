@@ -7,10 +7,8 @@ and timestamps are like. It reads ahead only as far as it is told to.
 from __future__ import annotations
 
 import mmap
-import os
 import time
 from collections.abc import Iterator
-from itertools import islice
 
 from pipelines.encode.local.channel import POPULATE, Channel, ChunkRead, Open, Opened, ReadMore, memory_file
 from pipelines.media.read import Picture, Reader
@@ -27,9 +25,8 @@ def read_film(channel: Channel) -> None:
         while not last:
             more, _ = channel.receive_as_child()
             assert isinstance(more, ReadMore)
-            file, message = chunks.next()
+            file, message = chunks.next(more.done)
             channel.send(message, [file])
-            os.close(file)
             last = message.last
 
 
@@ -42,30 +39,34 @@ class _Chunks:
         self._due = next(self._pictures)  # read ahead by one, to know which chunk is the last
         self._before = b""
         self._index = 0
+        self._files: dict[int, int] = {}
+        self._spare: list[int] = []
         self._spent = time.process_time()
 
-    def next(self) -> tuple[int, ChunkRead]:
+    def next(self, done: list[int]) -> tuple[int, ChunkRead]:
+        """The next chunk: a file, which stays this object's, and what to say of it. `done`: chunks no longer needed."""
+        self._spare += [self._files.pop(index) for index in done]
         size = self._reader.source.frame_size
+        room = (1 + self._frames) * size
+        file = self._files[self._index] = self._spare.pop() if self._spare else memory_file(room)
         lead = self._index % self._chain > 0
-        file = memory_file((lead + self._frames) * size)
         times: list[int] = []
         durations: list[int] = []
         last = False
-        with mmap.mmap(file, (lead + self._frames) * size, mmap.MAP_SHARED | POPULATE) as memory:
+        with mmap.mmap(file, room, mmap.MAP_SHARED | POPULATE) as memory, memoryview(memory) as target:
             if lead:
-                memory[:size] = self._before
+                target[:size] = self._before
             while len(times) < self._frames and not last:
                 start = (lead + len(times)) * size
-                with memoryview(memory) as whole, whole[start : start + size] as place:
+                with target[start : start + size] as place:
                     self._due.write_raster(place)
                 times.append(self._due.pts)
                 durations.append(self._due.duration)
-                following = next(islice(self._pictures, 1), None)
+                following = next(self._pictures, None)
                 last = following is None
                 self._due = following or self._due
             end = (lead + len(times)) * size
-            self._before = memory[end - size : end]
-        os.truncate(file, end)
+            self._before = bytes(target[end - size : end])
         self._index += 1
         before, self._spent = self._spent, time.process_time()
         return file, ChunkRead(times, durations, last, self._reader.damaged, self._spent - before)

@@ -129,6 +129,7 @@ class Runner:
         self._results: dict[str, bytes] = {}
         self._messages: dict[str, bytes] = {}
         self._read = 0
+        self._done: list[int] = []
 
     def run(self) -> Plan:
         """Do the job; returns the plan with the true number of frames. No process is left behind, whatever happens."""
@@ -196,6 +197,7 @@ class Runner:
             case Finished():
                 assert process.chunk is not None
                 self._scheduler.program_finished(process.chunk)
+                self._done.append(process.chunk)
                 process.chunk = None
                 self._idle.append(process)
             case Failed(kind, text):
@@ -222,14 +224,16 @@ class Runner:
     def _obey(self, plan: Plan, instruction: Instruction) -> None:
         match instruction:
             case Read():
-                self._reader.send(ReadMore())
+                self._reader.send(ReadMore(self._done))
+                self._done = []
             case Start(index):
                 process = self._idle.pop() if self._idle else self._start("work", f"worker {len(self._processes)}")
                 process.chunk = index
                 self._by_chunk[index] = process
                 file = self._raw.pop(index)
                 try:
-                    process.send(Run(plan.chunk(index)), (file,))
+                    chunk = plan.chunk(index)
+                    process.send(Run(chunk, (chunk.lead + chunk.frames) * plan.source.frame_size), (file,))
                 finally:
                     os.close(file)
             case Resume(index):

@@ -10,8 +10,8 @@ time: a program that waits for the state of its predecessor gives its slot to th
 
 Slots go to waiting programs whose state has come before new ones, and to earlier chunks before later ones. So the
 earliest chunk that is not finished never waits for a slot that only it could free, and chains advance side by side.
-Memory is bounded: no more than `2 * slots` programs are begun and unfinished (raw pictures and a process each), only
-one chunk more is read ahead, and the reader stops when finished chunks pile up behind a slow one.
+Memory is bounded: only a few more programs than slots are begun and unfinished (raw pictures and a process each), one
+chunk more is read ahead, and the reader stops when finished chunks pile up behind a slow one.
 """
 
 from __future__ import annotations
@@ -68,8 +68,11 @@ class Scheduler:
 
     @property
     def most_unfinished(self) -> int:
-        """How many programs may be begun and unfinished at a time."""
-        return 2 * self.slots
+        """How many programs may be begun and unfinished at a time.
+
+        Those beyond the slots wait for the serial step; with many slots a chain is longer at it than with few.
+        """
+        return self.slots + (self.slots + 1) // 2 if self.slots <= 4 else 2 * self.slots
 
     @property
     def most_unjoined(self) -> int:
