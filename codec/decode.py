@@ -166,16 +166,14 @@ def _check_tokens(partitions: TokenPartitions) -> None:
 
 
 @cython.cfunc
+@cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
-def _clear(levels: cython.p_short, c: cython.Py_ssize_t, eobs: cython.p_uchar, e: cython.Py_ssize_t) -> cython.void:
-    """Set the levels of a macroblock's coded blocks to zero again."""
-    block: cython.int
+def _clear(levels: cython.p_short) -> cython.void:
+    """Set the levels of a macroblock to zero: all of them, for to look for those that are not takes longer."""
     k: cython.int
-    for block in range(25):
-        if eobs[e + block]:
-            for k in range(16):
-                levels[c + 16 * block + k] = 0
+    for k in range(400):
+        levels[k] = 0
 
 
 @cython.cfunc
@@ -256,8 +254,7 @@ def _reconstruct(canvas: Canvas, d: Decisions, partitions: TokenPartitions, head
     for i in range(24):
         quant[i] = flat[i]
     with cython.nogil:
-        for i in range(400):
-            levels[i] = 0
+        _clear(levels)
         for row in range(d.rows):
             for i in range(9):
                 left[i] = 0
@@ -283,7 +280,7 @@ def _reconstruct(canvas: Canvas, d: Decisions, partitions: TokenPartitions, head
                 add_macroblock(canvas, d, column, row, coded, levels, eobs, quant)
                 canvas.settle(d, column, row, coded)
                 if coded:
-                    _clear(levels, 0, eobs, 0)
+                    _clear(levels)
                 at += 1
             canvas.finish_row(row)
             if partitions.overrun():
@@ -315,8 +312,7 @@ def _read_coefficients(d: Decisions, partitions: TokenPartitions, header: object
     else:
         packed = memoryview(level_buffer).cast("h")
     with cython.nogil:
-        for i in range(400):
-            levels[i] = 0
+        _clear(levels)
         for row in range(d.rows):
             for i in range(9):
                 left[i] = 0
@@ -342,7 +338,7 @@ def _read_coefficients(d: Decisions, partitions: TokenPartitions, header: object
                             for i in range(16):
                                 packed[used + i] = levels[16 * block + i]
                             used += 16
-                    _clear(levels, 0, eobs, 25 * at)
+                    _clear(levels)
                 at += 1
             if partitions.overrun():
                 break
