@@ -112,6 +112,8 @@ def _warnings(source: Source, kind: str, progress: Progress, damaged_sound: int)
         warnings.append(f"{source.path}: {progress.damaged} damaged frames were concealed or passed over")
     if damaged_sound:
         warnings.append(f"{source.path}: {damaged_sound} damaged packets of sound were left out")
+    if source.subtitles:
+        warnings.append(f"{source.path}: its subtitles were left out")
     if kind == "ivf" and source.tracks:
         warnings.append("IVF holds no sound: it was left out; .webm and .mkv keep it")
     return warnings

@@ -215,6 +215,7 @@ class Reader:
                 )
                 for track in self._container.streams.audio
             ),
+            subtitles=len(self._container.streams.subtitles),
         )
 
 

@@ -43,6 +43,8 @@ class Source(msgspec.Struct, frozen=True):
     """About how many frames there are (files need not know); 0: not known."""
     colour: Colour
     tracks: tuple[Track, ...] = ()
+    subtitles: int = 0
+    """How many subtitle tracks there are; none of them is kept."""
 
     @property
     def frame_size(self) -> int:
