@@ -29,7 +29,7 @@ B_PRED = cython.declare(cython.int, 4)
 SPLITMV = cython.declare(cython.int, 9)
 
 
-def decode(state: State | None, data: bytes) -> tuple[State, Image | None]:
+def decode(state: State | None, data: bytes | bytearray | memoryview) -> tuple[State, Image | None]:
     """Decode a frame: return the state after it and its image; the old state stays what it is.
 
     ``state`` is None before the first frame, which must be a key frame. The image is None when the frame is not
@@ -51,7 +51,7 @@ def decode(state: State | None, data: bytes) -> tuple[State, Image | None]:
     return after, Image(width, height, canvas.finished()) if header.show else None
 
 
-def parse(state: State | None, data: bytes) -> Frame:
+def parse(state: State | None, data: bytes | bytearray | memoryview) -> Frame:
     """Return what a frame says: its header, the decisions for each macroblock and the coefficients.
 
     ``state`` is the one to decode it on, None before the first frame. Raises CorruptStream, also for a frame
