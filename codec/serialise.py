@@ -15,6 +15,7 @@ import zlib
 
 from codec.errors import CorruptState
 from codec.image import MAX_SIDE, macroblocks
+from codec.quantization import MAX_INDEX
 from codec.state import FilterDeltas, Probabilities, Segmentation, State
 
 __all__ = ["dump", "load"]
@@ -24,6 +25,7 @@ _VERSION = 1
 _HEAD = struct.Struct("<4sBBHH2B3BB4b4b4b4b")
 _LENGTH = struct.Struct("<I")
 _TABLES = 1056 + 4 + 3 + 38
+MAX_LEVEL = 63  # §9.6: the loop filter's, six bits
 
 
 def dump(state: State, pack: bool) -> bytes:
@@ -85,6 +87,8 @@ def load(data: bytes) -> State:
         or max(packed, absolute) > 1
         or places not in ([0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1], [0, 1, 2])
         or len(parts) != max(places) + 2
+        or min(numbers[:4]) < -MAX_INDEX
+        or any(abs(number) > MAX_LEVEL for number in numbers[4:])
     ):
         raise CorruptState("this state holds a value that no stream can make")
     segment_map = _inflated(parts[0], columns * rows, 15)
@@ -129,8 +133,9 @@ def _inflated(part: bytes, size: int, window: int) -> bytes:
     inflater = zlib.decompressobj(window)
     try:
         out = inflater.decompress(part, size)
+        rest = inflater.decompress(inflater.unconsumed_tail, 1)
     except zlib.error as error:
         raise CorruptState(f"a part of this state does not unpack: {error}") from error
-    if len(out) != size or inflater.decompress(inflater.unconsumed_tail, 1) or inflater.unused_data:
+    if len(out) != size or rest or not inflater.eof or inflater.unused_data:
         raise CorruptState("a part of this state has the wrong size")
     return out
