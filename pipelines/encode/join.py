@@ -17,7 +17,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
-from codec.ivf import IvfHeader, read_ivf, write_frame, write_header
 from pipelines.encode.sink import Piece
 from pipelines.errors import OutputError, SettingsError
 from pipelines.media.matroska import VIDEO, Block, Video, Writer
@@ -115,6 +114,8 @@ class Joiner:
 
     def append(self, piece: Piece) -> None:
         """Write a piece; its last frame waits for the next, which tells its duration."""
+        from codec.ivf import read_ivf  # here and below: what starts the other processes must not wait for the codec
+
         _, frames = read_ivf(io.BytesIO(piece.encoded))
         for (_, data), time, duration in zip(frames, piece.times, piece.durations, strict=True):
             if self._due is None:
@@ -161,6 +162,8 @@ class Joiner:
         self._writer = Writer(self._file, "webm" if self._kind == "webm" else "matroska", video, sounds)
 
     def _put(self, data: bytes, ticks: int, duration: int) -> None:
+        from codec.ivf import write_frame
+
         source = self._source
         assert source is not None
         time, seconds = ticks * source.seconds_a_tick, duration * source.seconds_a_tick
@@ -184,6 +187,8 @@ class Joiner:
         return Block(block.track, block.time + self._shift, block.data, block.key, block.duration, block.discard)
 
     def _ivf_header(self) -> None:
+        from codec.ivf import IvfHeader, write_header
+
         assert self._source is not None
         scale, rate = self._source.time_base
         write_header(self._file, IvfHeader(self._source.width, self._source.height, rate, scale, self.frames))
