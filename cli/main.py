@@ -49,7 +49,7 @@ def run(arguments: list[str]) -> int:
     try:
         fastslow.main(arguments, prog_name="fastslow", standalone_mode=False)
     except Terminated as ended:
-        click.echo("fastslow: interrupted; nothing was left behind", err=True)
+        click.echo("fastslow: interrupted", err=True)
         return 128 + ended.number
     except click.ClickException as error:
         error.show()

@@ -137,10 +137,6 @@ class Writer:
 
     def _flush(self) -> None:
         if self._cluster:
-            # The cues count from the cluster's first byte: its header comes before what was counted so far.
-            header = len(_id(0x1F43B675)) + len(_size(len(self._cluster)))
-            place = self._file.tell() - self._start
-            self._cues = [(t, p, o + header if p == place else o) for t, p, o in self._cues]
             self._file.write(_element(0x1F43B675, bytes(self._cluster)))
             self._cluster.clear()
 

@@ -113,6 +113,59 @@ def test_every_key_frame_can_be_sought(tmp_path: Path) -> None:
             assert packet.pts == second // 10 * 10_000
 
 
+def elements(data: bytes, start: int, end: int) -> list[tuple[int, int, int]]:
+    """(identifier, start of the content, end of it) of the elements that lie side by side."""
+    found = []
+    while start < end:
+        length = 9 - data[start].bit_length()
+        identifier = int.from_bytes(data[start : start + length], "big")
+        start += length
+        length = 9 - data[start].bit_length()
+        size = int.from_bytes(data[start : start + length], "big") & ((1 << 7 * length) - 1)
+        start += length
+        found.append((identifier, start, start + size))
+        start += size
+    assert start == end
+    return found
+
+
+def children(data: bytes, parent: tuple[int, int, int], identifier: int) -> list[tuple[int, int, int]]:
+    return [element for element in elements(data, *parent[1:]) if element[0] == identifier]
+
+
+def value(data: bytes, parent: tuple[int, int, int], identifier: int) -> int:
+    (element,) = children(data, parent, identifier)
+    return int.from_bytes(data[element[1] : element[2]], "big")
+
+
+def test_every_place_that_is_told_is_the_right_one(tmp_path: Path) -> None:
+    frames = stream(tmp_path, 60)
+    blocks = [Block(VIDEO, Fraction(n, 5), data, is_key(data), Fraction(1, 5)) for n, data in enumerate(frames)]
+    data = write(tmp_path / "b.webm", blocks, Video(96, 64)).read_bytes()
+    header, segment = elements(data, 0, len(data))
+    assert (header[0], segment[0]) == (0x1A45DFA3, 0x18538067)
+    parts = elements(data, *segment[1:])
+    starts = {}
+    place = segment[1]
+    for part in parts:
+        starts[place] = part
+        place = part[2]
+    (seek_head,) = children(data, segment, 0x114D9B74)
+    for seek in children(data, seek_head, 0x4DBB):
+        assert starts[segment[1] + value(data, seek, 0x53AC)][0] == value(data, seek, 0x53AB)
+    (cues,) = children(data, segment, 0x1C53BB6B)
+    points = children(data, cues, 0xBB)
+    assert [value(data, point, 0xB3) for point in points] == [n * 2000 for n in range(6)]
+    for point in points:
+        (position,) = children(data, point, 0xB7)
+        cluster = starts[segment[1] + value(data, position, 0xF1)]
+        assert cluster[0] == 0x1F43B675
+        at = cluster[1] + value(data, position, 0xF0)
+        block = elements(data, at, cluster[2])[0]
+        assert block[0] in (0xA0, 0xA3)
+        assert value(data, cluster, 0xE7) == value(data, point, 0xB3), "a key frame begins a cluster"
+
+
 def test_a_file_is_the_same_every_time(tmp_path: Path) -> None:
     blocks = [Block(VIDEO, Fraction(n, 25), data, is_key(data)) for n, data in enumerate(stream(tmp_path))]
     one, two = (write(tmp_path / name, blocks, Video(96, 64)).read_bytes() for name in ("b.webm", "c.webm"))
