@@ -49,7 +49,8 @@ def read_ivf(file: BinaryIO) -> tuple[IvfHeader, Iterator[tuple[int, bytes]]]:
         raise CorruptContainer(f"this IVF file has version {version} and a header of {size} bytes, not 0 and 32")
     if fourcc != b"VP80":
         raise CorruptContainer(f"this IVF file holds {fourcc.decode('ascii', 'replace')}, not VP80")
-    file.read(size - _FILE.size)
+    if len(file.read(size - _FILE.size)) < size - _FILE.size:
+        raise CorruptContainer(f"this IVF file ends within its header of {size} bytes")
     return IvfHeader(width, height, rate, scale, frames), _frames(file)
 
 
