@@ -276,6 +276,8 @@ def read_header(data: bytes, old: Context) -> tuple[Header, BoolReader, int]:
     _describe(_Reading(reader), h, old)
     if reader.ended_early():
         raise CorruptStream("the first partition ends within the frame header (§9.2)", end)
+    if 3 in (h.copy_to_golden, h.copy_to_altref):
+        raise CorruptStream("a reference is copied from buffer 3, and only 1 and 2 are defined (§9.7)", start)
     return Header(**vars(h)), reader, end
 
 
