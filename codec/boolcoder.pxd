@@ -14,14 +14,12 @@ cdef class BoolReader:
 cdef class BoolWriter:
     cdef bytearray buffer
     cdef unsigned char* data
-    cdef Py_ssize_t capacity
-    cdef Py_ssize_t pos
     cdef unsigned long long low
     cdef unsigned int range
     cdef int pending
+    cdef Py_ssize_t pos
+    cdef Py_ssize_t end
     cdef readonly bint full
-    cdef void emit(self, unsigned int byte) noexcept nogil
-    cdef void drain(self) noexcept nogil
     cdef void write(self, int prob, int bit) noexcept nogil
     cdef void write_literal(self, int bits, int value) noexcept nogil
     cdef void write_tree(self, unsigned char* tree, unsigned char* probs, Py_ssize_t p, int value) noexcept nogil

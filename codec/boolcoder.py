@@ -1,13 +1,15 @@
 """The boolean entropy coder: reader and writer (RFC 6386 §7, §20.2).
 
-How a boolean is read is in ``window``. Past its end a partition reads as zeros, as in libvpx, and ``overrun`` tells.
+How a boolean is read is in ``window``, how it is written in ``interval``. Past its end a partition reads as zeros,
+as in libvpx, and ``overrun`` tells.
 """
 
 from __future__ import annotations
 
 import cython
 
-from codec.window import Window, bit, leading_zeros  # inlined
+from codec.interval import Interval, drained, put  # inlined
+from codec.window import Window, bit  # inlined
 
 __all__ = ["BoolReader", "BoolWriter"]
 
@@ -50,8 +52,8 @@ class BoolReader:
     def read_literal(self, bits: cython.int) -> cython.int:
         """Return an unsigned number, most significant bit first, each at even odds."""
         value: cython.int = 0
-        i: cython.int
-        for i in range(bits):
+        while bits > 0:
+            bits -= 1
             value = (value << 1) | self.read(128)
         return value
 
@@ -103,68 +105,29 @@ class BoolReader:
 @cython.final
 @cython.cclass
 class BoolWriter:
-    """Writes booleans into a buffer of ``capacity`` bytes.
+    """Writes booleans into a buffer of ``capacity`` bytes, and drops what comes after it is full.
 
-    ``low`` is the lower bound of the coding interval; its bits above the lowest eight, ``pending`` of them and
-    a carry, wait to be written. What comes after the buffer is full is dropped, and ``full`` tells: the caller
-    starts again with more room.
+    ``full`` tells of that: the caller starts again with more room.
     """
 
     def __init__(self, capacity: int) -> None:
         self.buffer = bytearray(capacity)
         self.data = self.buffer
-        self.capacity = capacity
-        self.pos = 0
         self.low = 0
         self.range = 255
         self.pending = 0
+        self.pos = 0
+        self.end = capacity
         self.full = False
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def emit(self, byte: cython.uint) -> cython.void:
-        """Append eight bits; a ninth is a carry into the bytes before."""
-        data: cython.p_uchar = self.data
-        i: cython.Py_ssize_t = self.pos - 1
-        if self.pos == self.capacity:
-            self.full = True
-            return
-        if byte > 255:
-            while i >= 0 and data[i] == 255:
-                data[i] = 0
-                i -= 1
-            data[i] += 1
-        data[self.pos] = byte & 255
-        self.pos += 1
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def drain(self) -> cython.void:
-        """Write every whole byte that waits."""
-        while self.pending >= 8:
-            self.emit(cython.cast(cython.uint, self.low >> self.pending))
-            self.low &= (cython.cast(cython.ulonglong, 1) << self.pending) - 1
-            self.pending -= 8
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
     def write(self, prob: cython.int, bit: cython.int) -> cython.void:
         """Write one boolean; ``prob`` of 256 is the probability of 0."""
-        split: cython.uint = 1 + (((self.range - 1) * cython.cast(cython.uint, prob)) >> 8)
-        if bit:
-            self.low += split
-            self.range -= split
-        else:
-            self.range = split
-        shift: cython.int = leading_zeros(self.range) - 24
-        self.range <<= shift
-        self.low <<= shift
-        self.pending += shift
-        if self.pending >= 40:
-            self.drain()
+        v: Interval = interval_of(self)
+        put(cython.address(v), self.data, prob, bit)
+        keep(self, v)
 
     @cython.cfunc
     @cython.nogil
@@ -227,8 +190,37 @@ class BoolWriter:
         A decoder's window reaches eight bits past the last boolean, and FFmpeg's takes in sixteen at a time:
         with the padding neither thinks the partition cut short.
         """
-        self.drain()
-        self.low <<= 24
-        self.pending += 24
-        self.drain()
-        return bytes(self.buffer[: self.pos])
+        v: Interval = drained(interval_of(self), self.data)
+        v.low <<= 24
+        v.pending += 24
+        keep(self, drained(v, self.data))
+        return bytes(memoryview(self.buffer)[: self.pos])
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def interval_of(writer: BoolWriter) -> Interval:
+    """Return a writer's interval by itself."""
+    v = cython.declare(Interval)
+    v.low = writer.low
+    v.range = writer.range
+    v.pending = writer.pending
+    v.pos = writer.pos
+    v.end = writer.end
+    v.full = writer.full
+    return v
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def keep(writer: BoolWriter, v: Interval) -> cython.void:
+    """Put an interval back into its writer."""
+    writer.low = v.low
+    writer.range = v.range
+    writer.pending = v.pending
+    writer.pos = v.pos
+    writer.full = v.full

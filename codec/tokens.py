@@ -12,6 +12,7 @@ import cython
 
 from codec.coefficient_tables import BANDS, EXTRA_BITS, ZIGZAG
 from codec.errors import CorruptStream
+from codec.interval import Interval, put  # inlined
 from codec.window import Window, bit, leading_zeros, signed  # inlined
 
 if cython.compiled:
@@ -44,7 +45,8 @@ left_of = _LEFT
 class TokenPartitions:
     """The readers of a frame's 1, 2, 4 or 8 token partitions (§9.5), which take the rows of macroblocks in turn.
 
-    Each is a window (see ``window``); they lie in arrays, for C code without the interpreter cannot hold a list of objects.
+    Each is a window (see ``window``); they lie in arrays, for C code without the
+    interpreter cannot hold a list of objects.
     """
 
     def __init__(self, data: bytes, start: int, log2: int) -> None:
@@ -231,36 +233,35 @@ def skip_tokens(above: cython.p_uchar, a: cython.Py_ssize_t, left: cython.p_ucha
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def write_large(w: BoolWriter, probs: cython.p_uchar, p: cython.Py_ssize_t, value: cython.int) -> cython.void:
-    """Write a magnitude of 2 or more (§13.2)."""
-    category: cython.int
+def write_category(
+    interval: Interval, data: cython.p_uchar, probs: cython.p_uchar, p: cython.Py_ssize_t, value: cython.int
+) -> Interval:
+    """Write a magnitude of 5 or more (§13.2); return the interval after it."""
+    v: cython.pointer(Interval) = cython.address(interval)
     bits: cython.int
     i: cython.int
-    w.write(probs[p + 3], value > 4)
-    if value <= 4:
-        w.write(probs[p + 4], value > 2)
-        if value > 2:
-            w.write(probs[p + 5], value - 3)
-        return
     # 5 and 6 are category 0, 7 to 10 category 1, then each is twice as wide.
-    category = min(30 - leading_zeros(cython.cast(cython.uint, value - 3)), 5)
-    w.write(probs[p + 6], category > 1)
+    category: cython.int = min(30 - leading_zeros(cython.cast(cython.uint, value - 3)), 5)
+    put(v, data, probs[p + 6], category > 1)
     if category < 2:
-        w.write(probs[p + 7], category)
+        put(v, data, probs[p + 7], category)
     else:
-        w.write(probs[p + 8], category > 3)
-        w.write(probs[p + 9 + (category > 3)], category & 1)
+        put(v, data, probs[p + 8], category > 3)
+        put(v, data, probs[p + 9 + (category > 3)], category & 1)
     value -= 3 + (2 << category)
     bits = extra_bits[16 * category]
     for i in range(bits):
-        w.write(extra_bits[16 * category + 1 + i], (value >> (bits - 1 - i)) & 1)
+        put(v, data, extra_bits[16 * category + 1 + i], (value >> (bits - 1 - i)) & 1)
+    return interval
 
 
 @cython.cfunc
+@cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
 def write_block(
-    w: BoolWriter,
+    v: cython.pointer(Interval),
+    data: cython.p_uchar,
     probs: cython.p_uchar,
     p: cython.Py_ssize_t,
     context: cython.int,
@@ -274,22 +275,28 @@ def write_block(
     value: cython.int
     size: cython.int
     at: cython.Py_ssize_t = p + band[first] + CONTEXT * context
-    w.write(probs[at], eob > 0)
+    put(v, data, probs[at], eob > 0)
     while i < eob:
         value = levels[c + zigzag[i]]
         size = -value if value < 0 else value
-        w.write(probs[at + 1], size > 0)
+        put(v, data, probs[at + 1], size > 0)
         i += 1
         if size == 0:
             at = p + band[i]
             continue
-        w.write(probs[at + 2], size > 1)
+        put(v, data, probs[at + 2], size > 1)
         if size > 1:
-            write_large(w, probs, at, size)
-        w.write(128, value < 0)
+            put(v, data, probs[at + 3], size > 4)
+            if size > 4:
+                v[0] = write_category(v[0], data, probs, at, size)
+            else:
+                put(v, data, probs[at + 4], size > 2)
+                if size > 2:
+                    put(v, data, probs[at + 5], size - 3)
+        put(v, data, 128, value < 0)
         if i < 16:
             at = p + band[i] + CONTEXT * (2 if size > 1 else 1)
-            w.write(probs[at], i < eob)
+            put(v, data, probs[at], i < eob)
 
 
 @cython.cfunc
@@ -308,26 +315,38 @@ def write_tokens(
     e: cython.Py_ssize_t,
 ) -> cython.void:
     """Write a macroblock's tokens; the last token of a block must not be a zero unless it is at position 15."""
-    block: cython.int
+    data: cython.p_uchar = writer.data
+    v = cython.declare(Interval)
+    v.low = writer.low
+    v.range = writer.range
+    v.pending = writer.pending
+    v.pos = writer.pos
+    v.end = writer.end
+    v.full = writer.full
+    block: cython.int = 24 if has_y2 else 0
     first: cython.int = 0
-    kind: cython.Py_ssize_t = 3 * TYPE
-    if has_y2:
-        write_block(writer, probs, TYPE, above[a + 8] + left[8], 0, levels, c + 384, eobs[e + 24])
-        above[a + 8] = left[8] = eobs[e + 24] > 0
-        first = 1
-        kind = 0
-    for block in range(24):
-        if block == 16:
+    kind: cython.Py_ssize_t = TYPE if has_y2 else 3 * TYPE
+    i: cython.Py_ssize_t
+    k: cython.Py_ssize_t
+    eob: cython.int
+    while True:
+        i = a + above_of[block]
+        k = left_of[block]
+        eob = eobs[e + block]
+        write_block(cython.address(v), data, probs, kind, above[i] + left[k], first, levels, c + 16 * block, eob)
+        above[i] = left[k] = eob > 0
+        block += 1
+        if block == 25:  # after Y2 comes luma without its DC
+            block = 0
+            first = 1
+            kind = 0
+        elif block == 16:
             first = 0
             kind = 2 * TYPE
-        write_block(
-            writer,
-            probs,
-            kind,
-            above[a + above_of[block]] + left[left_of[block]],
-            first,
-            levels,
-            c + 16 * block,
-            eobs[e + block],
-        )
-        above[a + above_of[block]] = left[left_of[block]] = eobs[e + block] > 0
+        elif block == 24:
+            break
+    writer.low = v.low
+    writer.range = v.range
+    writer.pending = v.pending
+    writer.pos = v.pos
+    writer.full = v.full

@@ -16,7 +16,7 @@ if cython.compiled:
     from cython.cimports.codec.intrinsics import leading_zeros
 else:
 
-    def leading_zeros(x: int) -> int:
+    def leading_zeros(x: int) -> int:  # noqa: D103  the C compiler's is documented there
         return 32 - x.bit_length()
 
 
