@@ -1,1 +1,2 @@
 cdef void filter_row(unsigned char* frame, Py_ssize_t mbw, Py_ssize_t mbh, Py_ssize_t row, unsigned char* levels, Py_ssize_t l, unsigned char* inner, Py_ssize_t i, int simple, int sharpness, int key_frame) noexcept nogil
+cdef void filter_rows(unsigned char* frame, Py_ssize_t mbw, Py_ssize_t mbh, Py_ssize_t row, Py_ssize_t rows, unsigned char* levels, Py_ssize_t l, unsigned char* inner, Py_ssize_t i, int simple, int sharpness, int key_frame) noexcept nogil

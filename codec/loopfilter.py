@@ -7,6 +7,8 @@ import cython
 if cython.compiled:
     from cython.cimports.codec.inlining import ALWAYS_INLINE  # noqa: F401
 
+from codec.lanes import inner_lanes, outer_lanes, simple_lanes  # inlined
+
 B_PRED, ZEROMV, SPLITMV = 4, 7, 9
 
 
@@ -42,227 +44,6 @@ def level_table(
                         delta += mode_deltas[1 if mode == ZEROMV else 3 if mode == SPLITMV else 2]
                 table[segment * 40 + reference * 10 + mode] = min(max(level + delta, 0), 63)
     return bytes(table)
-
-
-# An edge is filtered in independent lanes, one for each pixel along it. e holds the eight pixels across the edge,
-# p3 p2 p1 p0 | q0 q1 q2 q3, as rows of n lanes: e[n * k + lane]. All arithmetic stays in bytes, with the saturation of
-# the standard's signed clamps, so that a compiler makes one instruction of 16 or 32 lanes.
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def apart(a: cython.uchar, b: cython.uchar) -> cython.uchar:
-    """|a - b|."""
-    return max(a, b) - min(a, b)
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def over(a: cython.uchar, limit: cython.uchar) -> cython.uchar:
-    """By how much a exceeds the limit."""
-    return max(a, limit) - limit
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def total(a: cython.uchar, b: cython.uchar) -> cython.uchar:
-    """a + b, at most 255."""
-    room: cython.uchar = 255 - b
-    return min(a, room) + b
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def plus(a: cython.schar, b: cython.schar) -> cython.schar:
-    """a + b as a signed byte, saturated."""
-    low: cython.int = -128
-    high: cython.int = 127
-    return min(max(a + b, low), high)
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def minus(a: cython.schar, b: cython.schar) -> cython.schar:
-    """a - b as a signed byte, saturated."""
-    low: cython.int = -128
-    high: cython.int = 127
-    return min(max(a - b, low), high)
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def inner_lanes(
-    e: cython.p_uchar,
-    o: cython.Py_ssize_t,
-    n: cython.Py_ssize_t,
-    edge_limit: cython.uchar,
-    interior: cython.uchar,
-    variance: cython.uchar,
-) -> cython.void:
-    """The normal filter between subblocks over n lanes."""
-    k: cython.Py_ssize_t
-    p3: cython.uchar
-    p2: cython.uchar
-    p1: cython.uchar
-    p0: cython.uchar
-    q0: cython.uchar
-    q1: cython.uchar
-    q2: cython.uchar
-    q3: cython.uchar
-    near: cython.uchar
-    far: cython.uchar
-    across: cython.uchar
-    smooth: cython.schar
-    rough: cython.schar
-    r0: cython.schar
-    r1: cython.schar
-    s0: cython.schar
-    s1: cython.schar
-    d: cython.schar
-    f: cython.schar
-    a: cython.schar
-    b: cython.schar
-    g: cython.uchar
-    h: cython.uchar
-    for k in range(n):
-        p3 = e[o + k]
-        p2 = e[o + n + k]
-        p1 = e[o + 2 * n + k]
-        p0 = e[o + 3 * n + k]
-        q0 = e[o + 4 * n + k]
-        q1 = e[o + 5 * n + k]
-        q2 = e[o + 6 * n + k]
-        q3 = e[o + 7 * n + k]
-        near = max(apart(p1, p0), apart(q1, q0))
-        far = max(max(apart(p3, p2), apart(p2, p1)), max(apart(q2, q1), apart(q3, q2)))
-        across = apart(p0, q0)
-        across = total(total(across, across), apart(p1, q1) >> 1)
-        smooth = -1 if over(max(near, far), interior) | over(across, edge_limit) == 0 else 0
-        rough = -1 if near > variance else 0
-        r1 = p1 - 128
-        r0 = p0 - 128
-        s0 = q0 - 128
-        s1 = q1 - 128
-        d = minus(s0, r0)
-        f = minus(r1, s1) & rough
-        f = plus(plus(plus(f, d), d), d) & smooth
-        g = f + 128
-        h = total(g, 4) >> 3
-        g = total(g, 3) >> 3
-        a = h - 16
-        b = g - 16
-        e[o + 4 * n + k] = minus(s0, a) + 128
-        e[o + 3 * n + k] = plus(r0, b) + 128
-        h = (h + 17) >> 1
-        a = (h - 16) & ~rough
-        e[o + 5 * n + k] = minus(s1, a) + 128
-        e[o + 2 * n + k] = plus(r1, a) + 128
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def outer_lanes(
-    e: cython.p_uchar, edge_limit: cython.uchar, interior: cython.uchar, variance: cython.uchar
-) -> cython.void:
-    """The normal filter between macroblocks over 32 lanes."""
-    k: cython.Py_ssize_t
-    p3: cython.uchar
-    p2: cython.uchar
-    p1: cython.uchar
-    p0: cython.uchar
-    q0: cython.uchar
-    q1: cython.uchar
-    q2: cython.uchar
-    q3: cython.uchar
-    near: cython.uchar
-    far: cython.uchar
-    across: cython.uchar
-    smooth: cython.schar
-    rough: cython.schar
-    r0: cython.schar
-    r1: cython.schar
-    r2: cython.schar
-    s0: cython.schar
-    s1: cython.schar
-    s2: cython.schar
-    d: cython.schar
-    f: cython.schar
-    a: cython.schar
-    b: cython.schar
-    g: cython.uchar
-    h: cython.uchar
-    t: cython.short
-    # 9 f is more than a byte. Kept in arrays, it is 16 bits to the compiler and not 32.
-    wide = cython.declare(cython.schar[32])
-    ninth = cython.declare(cython.short[32])
-    large = cython.declare(cython.schar[32])
-    middle = cython.declare(cython.schar[32])
-    small = cython.declare(cython.schar[32])
-    for k in range(32):
-        p3 = e[k]
-        p2 = e[32 + k]
-        p1 = e[64 + k]
-        p0 = e[96 + k]
-        q0 = e[128 + k]
-        q1 = e[160 + k]
-        q2 = e[192 + k]
-        q3 = e[224 + k]
-        near = max(apart(p1, p0), apart(q1, q0))
-        far = max(max(apart(p3, p2), apart(p2, p1)), max(apart(q2, q1), apart(q3, q2)))
-        across = apart(p0, q0)
-        across = total(total(across, across), apart(p1, q1) >> 1)
-        smooth = -1 if over(max(near, far), interior) | over(across, edge_limit) == 0 else 0
-        rough = -1 if near > variance else 0
-        r1 = p1 - 128
-        r0 = p0 - 128
-        s0 = q0 - 128
-        s1 = q1 - 128
-        d = minus(s0, r0)
-        f = plus(plus(plus(minus(r1, s1), d), d), d) & smooth
-        g = (f & rough) + 128
-        h = total(g, 4) >> 3
-        g = total(g, 3) >> 3
-        a = h - 16
-        b = g - 16
-        e[128 + k] = minus(s0, a) + 128
-        e[96 + k] = plus(r0, b) + 128
-        wide[k] = f & ~rough
-    for k in range(32):
-        ninth[k] = wide[k] * 9
-    for k in range(32):
-        t = ninth[k] * 3 + 63
-        large[k] = t >> 7
-        t = ninth[k] * 2 + 63
-        middle[k] = t >> 7
-        t = ninth[k] + 63
-        small[k] = t >> 7
-    for k in range(32):
-        s0 = e[128 + k] - 128
-        e[128 + k] = minus(s0, large[k]) + 128
-        r0 = e[96 + k] - 128
-        e[96 + k] = plus(r0, large[k]) + 128
-        s1 = e[160 + k] - 128
-        e[160 + k] = minus(s1, middle[k]) + 128
-        r1 = e[64 + k] - 128
-        e[64 + k] = plus(r1, middle[k]) + 128
-        s2 = e[192 + k] - 128
-        e[192 + k] = minus(s2, small[k]) + 128
-        r2 = e[32 + k] - 128
-        e[32 + k] = plus(r2, small[k]) + 128
 
 
 @cython.cfunc
@@ -391,6 +172,44 @@ def top_edge(
 
 
 @cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def take_columns(frame: cython.p_uchar, y: cython.Py_ssize_t, ys: cython.Py_ssize_t, e: cython.p_uchar) -> cython.void:
+    """The 16 columns of a macroblock's luma, one after the other."""
+    a = cython.declare(cython.uchar[256])
+    b = cython.declare(cython.uchar[256])
+    r: cython.Py_ssize_t
+    k: cython.Py_ssize_t
+    for r in range(8):
+        for k in range(16):
+            a[32 * r + 2 * k] = frame[y + r * ys + k]
+            a[32 * r + 2 * k + 1] = frame[y + (r + 8) * ys + k]
+    interleave(a, b, 128)
+    interleave(b, a, 128)
+    interleave(a, e, 128)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def put_columns(frame: cython.p_uchar, y: cython.Py_ssize_t, ys: cython.Py_ssize_t, e: cython.p_uchar) -> cython.void:
+    """The way back of take_columns."""
+    a = cython.declare(cython.uchar[256])
+    b = cython.declare(cython.uchar[256])
+    r: cython.Py_ssize_t
+    k: cython.Py_ssize_t
+    interleave(e, a, 128)
+    interleave(a, b, 128)
+    interleave(b, a, 128)
+    interleave(a, b, 128)
+    for r in range(16):
+        for k in range(16):
+            frame[y + r * ys + k] = b[16 * r + k]
+
+
+@cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
 def inner_vertical(
@@ -405,38 +224,26 @@ def inner_vertical(
     variance: cython.uchar,
 ) -> cython.void:
     """Filter the vertical edges between the subblocks of the macroblock at y, u, v."""
-    a = cython.declare(cython.uchar[256])
-    b = cython.declare(cython.uchar[256])
+    e = cython.declare(cython.uchar[256])
     c = cython.declare(cython.uchar[128])
     d = cython.declare(cython.uchar[128])
     r: cython.Py_ssize_t
     k: cython.Py_ssize_t
+    take_columns(frame, y, ys, e)
     for r in range(8):
-        for k in range(16):
-            a[32 * r + 2 * k] = frame[y + r * ys + k]
-            a[32 * r + 2 * k + 1] = frame[y + (r + 8) * ys + k]
         for k in range(8):
             c[16 * r + 2 * k] = frame[u + r * cs + k]
             c[16 * r + 2 * k + 1] = frame[v + r * cs + k]
-    interleave(a, b, 128)
-    interleave(b, a, 128)
-    interleave(a, b, 128)
     interleave(c, d, 64)
     interleave(d, c, 64)
     interleave(c, d, 64)
-    first_inner(b, d, edge_limit, interior, variance)
-    inner_lanes(b, 64, 16, edge_limit, interior, variance)
-    inner_lanes(b, 128, 16, edge_limit, interior, variance)
-    interleave(b, a, 128)
-    interleave(a, b, 128)
-    interleave(b, a, 128)
-    interleave(a, b, 128)
+    first_inner(e, d, edge_limit, interior, variance)
+    inner_lanes(e, 64, 16, edge_limit, interior, variance)
+    inner_lanes(e, 128, 16, edge_limit, interior, variance)
+    put_columns(frame, y, ys, e)
     interleave(d, c, 64)
     interleave(c, d, 64)
     interleave(d, c, 64)
-    for r in range(16):
-        for k in range(16):
-            frame[y + r * ys + k] = b[16 * r + k]
     for r in range(8):
         for k in range(8):
             frame[u + r * cs + k] = c[8 * r + k]
@@ -487,29 +294,147 @@ def inner_horizontal(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def filter_edge_simple(
-    frame: cython.p_uchar, y: cython.Py_ssize_t, across: cython.Py_ssize_t, along: cython.Py_ssize_t, limit: cython.int
+def filter_simple(
+    frame: cython.p_uchar,
+    y: cython.Py_ssize_t,
+    ys: cython.Py_ssize_t,
+    left: cython.int,
+    top: cython.int,
+    inner: cython.int,
+    outer_limit: cython.uchar,
+    inner_limit: cython.uchar,
 ) -> cython.void:
-    """The simple filter over 16 luma pixels along the edge before y."""
+    """The simple filter on the luma of one macroblock."""
+    a = cython.declare(cython.uchar[64])
+    b = cython.declare(cython.uchar[64])
+    e = cython.declare(cython.uchar[256])
+    r: cython.Py_ssize_t
     k: cython.Py_ssize_t
-    o: cython.Py_ssize_t
-    p1: cython.int
-    p0: cython.int
-    q0: cython.int
-    q1: cython.int
-    f: cython.int
-    for k in range(16):
-        o = y + k * along
-        p1 = frame[o - 2 * across]
-        p0 = frame[o - across]
-        q0 = frame[o]
-        q1 = frame[o + across]
-        if apart(p0, q0) * 2 + (apart(p1, q1) >> 1) > limit:
-            continue
-        f = minus(p1 - 128, q1 - 128)
-        f = min(max(f + 3 * (q0 - p0), -128), 127)
-        frame[o] = minus(q0 - 128, plus(f, 4) >> 3) + 128
-        frame[o - across] = plus(p0 - 128, plus(f, 3) >> 3) + 128
+    if left:
+        for r in range(8):
+            for k in range(4):
+                a[8 * r + 2 * k] = frame[y + r * ys + k - 2]
+                a[8 * r + 2 * k + 1] = frame[y + (r + 8) * ys + k - 2]
+        interleave(a, b, 32)
+        interleave(b, a, 32)
+        interleave(a, b, 32)
+        simple_lanes(b, 0, outer_limit)
+        interleave(b, a, 32)
+        interleave(a, b, 32)
+        for r in range(16):
+            for k in range(4):
+                frame[y + r * ys + k - 2] = b[4 * r + k]
+    if inner:
+        take_columns(frame, y, ys, e)
+        for k in range(32, 224, 64):
+            simple_lanes(e, k, inner_limit)
+        put_columns(frame, y, ys, e)
+    if top:
+        for r in range(4):
+            for k in range(16):
+                a[16 * r + k] = frame[y + (r - 2) * ys + k]
+        simple_lanes(a, 0, outer_limit)
+        for r in range(1, 3):
+            for k in range(16):
+                frame[y + (r - 2) * ys + k] = a[16 * r + k]
+    if inner:
+        for r in range(16):
+            for k in range(16):
+                e[16 * r + k] = frame[y + r * ys + k]
+        for k in range(32, 224, 64):
+            simple_lanes(e, k, inner_limit)
+        for r in range(3, 13):
+            for k in range(16):
+                frame[y + r * ys + k] = e[16 * r + k]
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def filter_rows(
+    frame: cython.p_uchar,
+    mbw: cython.Py_ssize_t,
+    mbh: cython.Py_ssize_t,
+    row: cython.Py_ssize_t,
+    rows: cython.Py_ssize_t,
+    levels: cython.p_uchar,
+    l: cython.Py_ssize_t,
+    inner: cython.p_uchar,
+    i: cython.Py_ssize_t,
+    simple: cython.int,
+    sharpness: cython.int,
+    key_frame: cython.int,
+) -> cython.void:
+    """Filter rows of macroblocks in place, from row on, and the last lines of the row above them.
+
+    levels[l..] are the macroblocks' filter levels (0: left alone), inner[i..] whether their subblock edges count.
+    Rows are filtered in pairs, the lower two macroblocks behind: each edge waits for the one before it, and two edges
+    that do not wait for each other keep the processor busy.
+    """
+    # What is done to the macroblock in each of the two rows.
+    y = cython.declare(cython.Py_ssize_t[2])
+    u = cython.declare(cython.Py_ssize_t[2])
+    interior = cython.declare(cython.uchar[2])
+    variance = cython.declare(cython.uchar[2])
+    big = cython.declare(cython.uchar[2])
+    small = cython.declare(cython.uchar[2])
+    left = cython.declare(cython.uchar[2])
+    top = cython.declare(cython.uchar[2])
+    parts = cython.declare(cython.uchar[2])
+    r: cython.Py_ssize_t
+    k: cython.Py_ssize_t
+    n: cython.Py_ssize_t
+    col: cython.Py_ssize_t
+    step: cython.Py_ssize_t
+    ys: cython.Py_ssize_t = 16 * mbw
+    cs: cython.Py_ssize_t = 8 * mbw
+    plane: cython.Py_ssize_t = 64 * mbw * mbh
+    level: cython.int
+    limit: cython.int
+    for r in range(0, rows, 2):
+        n = 2 if r + 1 < rows else 1
+        for step in range(mbw + 2 * n - 2):
+            for k in range(n):
+                col = step - 2 * k
+                left[k] = col > 0
+                top[k] = row + r + k > 0
+                parts[k] = 0
+                level = 0
+                if 0 <= col < mbw:
+                    level = levels[l + (r + k) * mbw + col]
+                    parts[k] = inner[i + (r + k) * mbw + col]
+                if level == 0:
+                    left[k] = 0
+                    top[k] = 0
+                    parts[k] = 0
+                limit = level
+                if sharpness > 0:
+                    limit = level >> (2 if sharpness > 4 else 1)
+                    limit = min(limit, 9 - sharpness)
+                if limit < 1:
+                    limit = 1
+                interior[k] = limit
+                big[k] = 2 * (level + 2) + limit
+                small[k] = 2 * level + limit
+                variance[k] = (level >= 15) + (level >= 40) + (level >= 20 and not key_frame)
+                y[k] = (row + r + k) * 16 * ys + col * 16
+                u[k] = 4 * plane + (row + r + k) * 8 * cs + col * 8
+            if simple:
+                for k in range(n):
+                    filter_simple(frame, y[k], ys, left[k], top[k], parts[k], big[k], small[k])
+                continue
+            for k in range(n):
+                if left[k]:
+                    left_edge(frame, y[k], ys, u[k], u[k] + plane, cs, big[k], interior[k], variance[k])
+            for k in range(n):
+                if parts[k]:
+                    inner_vertical(frame, y[k], ys, u[k], u[k] + plane, cs, small[k], interior[k], variance[k])
+            for k in range(n):
+                if top[k]:
+                    top_edge(frame, y[k], ys, u[k], u[k] + plane, cs, big[k], interior[k], variance[k])
+            for k in range(n):
+                if parts[k]:
+                    inner_horizontal(frame, y[k], ys, u[k], u[k] + plane, cs, small[k], interior[k], variance[k])
 
 
 @cython.cfunc
@@ -528,67 +453,8 @@ def filter_row(
     sharpness: cython.int,
     key_frame: cython.int,
 ) -> cython.void:
-    """Filter one row of macroblocks in place, and the last lines of the row above.
-
-    levels[l + col] is the macroblock's filter level (0: left alone), inner[i + col] whether its subblock edges count.
-    """
-    col: cython.Py_ssize_t
-    k: cython.Py_ssize_t
-    y: cython.Py_ssize_t
-    u: cython.Py_ssize_t
-    v: cython.Py_ssize_t
-    ys: cython.Py_ssize_t = 16 * mbw
-    cs: cython.Py_ssize_t = 8 * mbw
-    level: cython.int
-    interior: cython.int
-    variance: cython.int
-    big: cython.int
-    small: cython.int
-    for col in range(mbw):
-        level = levels[l + col]
-        if level == 0:
-            continue
-        interior = level
-        if sharpness > 0:
-            interior = level >> (2 if sharpness > 4 else 1)
-            interior = min(interior, 9 - sharpness)
-        if interior < 1:
-            interior = 1
-        variance = 0
-        if level >= 15:
-            variance = 1
-        if key_frame:
-            if level >= 40:
-                variance = 2
-        elif level >= 40:
-            variance = 3
-        elif level >= 20:
-            variance = 2
-        big = 2 * (level + 2) + interior
-        small = 2 * level + interior
-        y = row * 16 * ys + col * 16
-        u = 256 * mbw * mbh + row * 8 * cs + col * 8
-        v = u + 64 * mbw * mbh
-        if simple:
-            if col > 0:
-                filter_edge_simple(frame, y, 1, ys, big)
-            if inner[i + col]:
-                for k in range(4, 16, 4):
-                    filter_edge_simple(frame, y + k, 1, ys, small)
-            if row > 0:
-                filter_edge_simple(frame, y, ys, 1, big)
-            if inner[i + col]:
-                for k in range(4, 16, 4):
-                    filter_edge_simple(frame, y + k * ys, ys, 1, small)
-        else:
-            if col > 0:
-                left_edge(frame, y, ys, u, v, cs, big, interior, variance)
-            if inner[i + col]:
-                inner_vertical(frame, y, ys, u, v, cs, small, interior, variance)
-            if row > 0:
-                top_edge(frame, y, ys, u, v, cs, big, interior, variance)
-            if inner[i + col]:
-                inner_horizontal(frame, y, ys, u, v, cs, small, interior, variance)
+    """filter_rows for a single row."""
+    filter_rows(frame, mbw, mbh, row, 1, levels, l, inner, i, simple, sharpness, key_frame)
 
 
 def filter_frame(
@@ -600,10 +466,8 @@ def filter_frame(
     s: cython.int = simple
     sharp: cython.int = sharpness
     key: cython.int = key_frame
-    row: cython.Py_ssize_t
     f: cython.p_uchar = frame
     l: cython.p_uchar = levels
     i: cython.p_uchar = inner
     with cython.nogil:
-        for row in range(h):
-            filter_row(f, w, h, row, l, row * w, i, row * w, s, sharp, key)
+        filter_rows(f, w, h, 0, h, l, 0, i, 0, s, sharp, key)
