@@ -9,9 +9,9 @@ from __future__ import annotations
 import cython
 
 if cython.compiled:
-    from cython.cimports.codec.transform import forward_block, forward_wht
+    from cython.cimports.codec.transform import forward_four, forward_wht
 else:
-    from codec.transform import forward_block, forward_wht
+    from codec.transform import forward_four, forward_wht
 
 
 @cython.cfunc
@@ -102,24 +102,38 @@ def transform_residue(
     sums = cython.declare(cython.int[16])
     sads = cython.declare(cython.int[24])
     done: cython.uint = 0
+    group: cython.uint
+    first: cython.Py_ssize_t
+    k: cython.Py_ssize_t
     b: cython.Py_ssize_t
     o: cython.Py_ssize_t
     for b in range(4):
         measure_rows(src, dst, y + 4 * b * y_stride, y_stride, sums, sads, 4 * b)
     measure_chroma(src, dst, u, v, uv_stride, sads, 16)
     measure_chroma(src, dst, u + 4 * uv_stride, v + 4 * uv_stride, uv_stride, sads, 18)
-    for b in range(16):
-        if sads[b] >= least[l]:
-            done |= cython.cast(cython.uint, 1) << b
-            o = y + (b >> 2) * 4 * y_stride + (b & 3) * 4
-            forward_block(src, o, y_stride, dst, o, y_stride, coeffs, 16 * b)
+    # Four blocks that share their lines are transformed together or not at all; the DCs are wanted in any case.
+    for b in range(0, 24, 4):
+        group = 0
+        if b < 16:
+            for k in range(4):
+                group |= cython.cast(cython.uint, sads[b + k] >= least[l]) << k
+                coeffs[16 * (b + k)] = (8 * sums[b + k] + 7) >> 4
+            if group:
+                o = y + b * y_stride
+                forward_four(src, o, o + 8, y_stride, dst, o, o + 8, y_stride, coeffs, 16 * b, 16 * b + 32)
+            done |= group << b
         else:
-            coeffs[16 * b] = (8 * sums[b] + 7) >> 4
-    for b in range(16, 24):
-        if sads[b] >= least[l + 1]:
-            done |= cython.cast(cython.uint, 1) << b
-            o = (u if b < 20 else v) + ((b >> 1) & 1) * 4 * uv_stride + (b & 1) * 4
-            forward_block(src, o, uv_stride, dst, o, uv_stride, coeffs, 16 * b)
+            # U and V: two blocks of each.
+            first = 16 + ((b - 16) >> 1)
+            for k in range(2):
+                group |= cython.cast(cython.uint, sads[first + k] >= least[l + 1]) << k
+                group |= cython.cast(cython.uint, sads[first + 4 + k] >= least[l + 1]) << (4 + k)
+            if group:
+                o = (b - 16) * uv_stride
+                forward_four(
+                    src, u + o, v + o, uv_stride, dst, u + o, v + o, uv_stride, coeffs, 16 * first, 16 * first + 64
+                )
+            done |= group << first
     if has_y2:
         done |= cython.cast(cython.uint, 1) << 24
         for b in range(16):
