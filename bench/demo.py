@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -80,10 +81,10 @@ def drawn() -> Iterator[bytes]:
     random = np.random.default_rng(1)
     grain = random.normal(0, 1.5, (8, HEIGHT, WIDTH))
 
-    def landscape(height: int, width: int, contrast: float) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    def landscape(height: int, width: int, contrast: float) -> NDArray[np.float64]:
         y, x = np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None, :]
         spectrum = np.fft.fft2(random.normal(size=(height, width))) / np.maximum(np.hypot(x, y), 1 / width) ** 1.2
-        texture = np.real(np.fft.ifft2(spectrum))
+        texture: NDArray[np.float64] = np.real(np.fft.ifft2(spectrum))
         return 128 + contrast * texture / texture.std()
 
     ground, disc = landscape(2 * HEIGHT, 2 * WIDTH, 38), landscape(HEIGHT, WIDTH, 55)
