@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,10 +13,13 @@ if TYPE_CHECKING:
 
 
 def _processors() -> int:
+    """The processors that this process may use; a container may have the time of fewer than it sees."""
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(seen, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no cgroup, or no limit: "max"
+        return seen
 
 
 @click.command(short_help="Encode any video to VP8 in WebM, Matroska or IVF.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import overload
 
@@ -58,6 +58,7 @@ def _decisions(context: Context, chunk: Chunk, packets: list[libvpx.Packet]) -> 
     """Parse libvpx's frames, each on the state that those before it leave; the lead frame has had its use then.
 
     To parse, a state needs no pictures, and they are what decoding spends its time on: these states have none.
+    To rebase, a frame needs no coefficients, which are most of its size: these frames have none.
     """
     frames = []
     state = None
@@ -65,7 +66,7 @@ def _decisions(context: Context, chunk: Chunk, packets: list[libvpx.Packet]) -> 
         frame = codec.parse(state, packet.data)
         state = next_state(state, frame.header, frame.width, frame.height, frame.decisions.segments, b"")
         if number >= chunk.lead:
-            frames.append(frame)
+            frames.append(replace(frame, eobs=b"", levels=b""))
             context.progress("decode")
     return frames
 

@@ -306,13 +306,13 @@ class Peak:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at /proc")
 def test_memory_does_not_grow_with_the_film(tmp_path: Path) -> None:
     peaks = []
-    for frames in (40, 240):
+    for frames in (40, 40, 240):  # the first is for what this process itself loads
         source = clips.make(tmp_path / f"{frames}.mp4", frames=frames, size=(320, 192), options={"preset": "ultrafast"})
         with Peak() as peak:
             encode(source, tmp_path / "out.webm", Settings(8, 4, 60, 5), overwrite=True, workers=1)
         peaks.append(peak.bytes)
     # 200 frames more are 18 MB more of raw video.
-    assert peaks[1] < peaks[0] + 8e6
+    assert peaks[2] < peaks[1] + 8e6
 
 
 def chunk(**changes: Any) -> Chunk:

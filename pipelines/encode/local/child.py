@@ -131,7 +131,7 @@ def main(role: str, file: int, parent: int) -> None:
 def _report(channel: Channel, error: Exception) -> None:
     kind = type(error).__name__
     text = str(error) if isinstance(error, errors.PipelineError) else f"{kind}: {error}"
-    channel.send(Failed(kind, text or kind))
+    channel.send(Failed(kind, " ".join(text.split()) or kind))
 
 
 def _die_with(parent: int) -> None:
