@@ -52,6 +52,8 @@ def inter_cases(rng: np.random.Generator, mbw: int, mbh: int) -> Iterator[Case]:
     yield case("random small vectors", few[:, :1], 0)
     yield case("8x8 parts, random vectors", few.reshape(n, 2, 2, 2, 2, 2)[:, :, :1, :, :1].repeat(2, 2).repeat(2, 4)
                .reshape(n, 16, 2), 1)  # fmt: skip
+    yield case("16x8 parts, random vectors", few[:, :2].repeat(8, 1), 1)
+    yield case("8x16 parts, random vectors", np.tile(few[:, :2].repeat(2, 1), (1, 4, 1)), 1)
     yield case("4x4 parts, random vectors", few, 2)
     yield case("outside the frame, x and y", vector(-16 * 64 * mbh - 9, 6), 0)
     yield case("bilinear, x and y", vector(-9, 6), 0, 1)

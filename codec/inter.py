@@ -165,22 +165,23 @@ def interpolate(
     stride: cython.Py_ssize_t,
     fx: cython.Py_ssize_t,
     fy: cython.Py_ssize_t,
-    size: cython.Py_ssize_t,
-    n: cython.Py_ssize_t,
+    w: cython.Py_ssize_t,
+    h: cython.Py_ssize_t,
 ) -> cython.void:
-    """Luma: a square of size pixels; fx and fy are the taps' offsets. n: lanes, 8 for size 4."""
+    """Luma: w x h pixels; fx and fy are the taps' offsets."""
     lines = cython.declare(cython.ushort[336])
+    n: cython.Py_ssize_t = 16 if w == 16 else 8  # fewer lanes than 8 are no faster
     above: cython.Py_ssize_t = 2 if fy else 0
-    rows: cython.Py_ssize_t = size + 5 if fy else size
+    rows: cython.Py_ssize_t = h + 5 if fy else h
     s -= above * stride
     if fx:
         filter_across(src, s, stride, 1, fx, 1, rows, n, lines)
     else:
         copy_across(src, s, stride, rows, n, lines)
     if fy:
-        filter_down(lines, 32, fy, 1, size, size, dst, o, o_stride)
+        filter_down(lines, 32, fy, 1, h, w, dst, o, o_stride)
     else:
-        copy_down(lines, 0, size, size, dst, o, o_stride)
+        copy_down(lines, 0, h, w, dst, o, o_stride)
 
 
 @cython.cfunc
@@ -198,40 +199,48 @@ def interpolate_chroma(
     stride: cython.Py_ssize_t,
     fx: cython.Py_ssize_t,
     fy: cython.Py_ssize_t,
-    size: cython.Py_ssize_t,
+    w: cython.Py_ssize_t,
+    h: cython.Py_ssize_t,
 ) -> cython.void:
-    """U and V together, interleaved: a square of size pixels of each."""
+    """U and V together, interleaved: w x h pixels of each. Odd eighths have but four taps."""
     pairs = cython.declare(cython.uchar[416])
     lines = cython.declare(cython.ushort[208])
     out = cython.declare(cython.uchar[128])
     r: cython.Py_ssize_t
     j: cython.Py_ssize_t
-    n: cython.Py_ssize_t = 2 * size
-    above: cython.Py_ssize_t = 2 if fy else 0
-    rows: cython.Py_ssize_t = size + 5 if fy else size
+    six_down: cython.int = taps[fy] != 0
+    above: cython.Py_ssize_t = 0
+    rows: cython.Py_ssize_t = h
+    if fy:
+        above = 2 if six_down else 1
+        rows = h + 5 if six_down else h + 3
     su -= above * stride + 2
     sv -= above * stride + 2
     for r in range(rows):
-        for j in range(size + 8):
-            pairs[32 * r + 2 * j] = src[su + r * stride + j]
-            pairs[32 * r + 2 * j + 1] = src[sv + r * stride + j]
+        for j in range(w + 8):
+            pairs[32 * r + 2 * j] = src[su + j]
+            pairs[32 * r + 2 * j + 1] = src[sv + j]
+        su += stride
+        sv += stride
     if fx == 0:
-        copy_across(pairs, 4, 32, rows, n, lines)
+        copy_across(pairs, 4, 32, rows, 2 * w, lines)
     elif taps[fx]:
-        filter_across(pairs, 4, 32, 2, fx, 1, rows, n, lines)
+        filter_across(pairs, 4, 32, 2, fx, 1, rows, 2 * w, lines)
     else:
-        filter_across(pairs, 4, 32, 2, fx, 0, rows, n, lines)
+        filter_across(pairs, 4, 32, 2, fx, 0, rows, 2 * w, lines)
     if fy == 0:
-        copy_down(lines, 0, size, n, out, 0, 16)
-    elif taps[fy]:
-        filter_down(lines, 32, fy, 1, size, n, out, 0, 16)
+        copy_down(lines, 0, h, 2 * w, out, 0, 16)
+    elif six_down:
+        filter_down(lines, 32, fy, 1, h, 2 * w, out, 0, 16)
     else:
-        filter_down(lines, 32, fy, 0, size, n, out, 0, 16)
-    for r in range(size):
-        for j in range(size):
-            dst[u + r * o_stride + j] = out[16 * r + 2 * j]
-        for j in range(size):
-            dst[v + r * o_stride + j] = out[16 * r + 2 * j + 1]
+        filter_down(lines, 16, fy, 0, h, 2 * w, out, 0, 16)
+    for r in range(h):
+        for j in range(w):
+            dst[u + j] = out[16 * r + 2 * j]
+        for j in range(w):
+            dst[v + j] = out[16 * r + 2 * j + 1]
+        u += o_stride
+        v += o_stride
 
 
 @cython.cfunc
@@ -315,33 +324,49 @@ def cut_patch(
 @cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
+def fraction(v: cython.Py_ssize_t, kind: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Offset of the taps for v eighths of a pixel, 0 for none; kind: 0 six-tap, 64 bilinear."""
+    return (v & 7) * 8 + kind if v & 7 else 0
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
 def predict_luma(
     dst: cython.p_uchar,
-    o: cython.Py_ssize_t,
     ref: cython.p_uchar,
     width: cython.Py_ssize_t,
     height: cython.Py_ssize_t,
     x: cython.Py_ssize_t,
     y: cython.Py_ssize_t,
-    fx: cython.Py_ssize_t,
-    fy: cython.Py_ssize_t,
-    size: cython.Py_ssize_t,
-    n: cython.Py_ssize_t,
+    mvs: cython.p_short,
+    m: cython.Py_ssize_t,
+    kind: cython.Py_ssize_t,
+    w: cython.Py_ssize_t,
+    h: cython.Py_ssize_t,
 ) -> cython.void:
-    """Predict a square of luma at dst[o] from pixel (x, y) of ref and the fraction that fx and fy stand for."""
+    """Predict w x h pixels of luma at (x, y) by the vector at mvs[m]."""
     patch = cython.declare(cython.uchar[2016])
+    n: cython.Py_ssize_t = 16 if w == 16 else 8
+    fy: cython.Py_ssize_t = fraction(2 * mvs[m], kind)
+    fx: cython.Py_ssize_t = fraction(2 * mvs[m + 1], kind)
+    o: cython.Py_ssize_t = y * width + x
+    s: cython.Py_ssize_t
     src: cython.p_uchar = ref
-    s: cython.Py_ssize_t = y * width + x
     stride: cython.Py_ssize_t = width
     reach: cython.Py_ssize_t = 3 if fx or fy else 0
-    if x < reach or y < reach or x + n + reach > width or y + size + reach > height:
-        s = cut_patch(patch, 0, ref, 0, width, height, x - 2, y - 2, size + 5) + 194
+    y += mvs[m] >> 2
+    x += mvs[m + 1] >> 2
+    s = y * width + x
+    if x < reach or y < reach or x + n + reach > width or y + h + reach > height:
+        s = cut_patch(patch, 0, ref, 0, width, height, x - 2, y - 2, h + 5) + 194
         src = patch
         stride = 96
     if reach:
-        interpolate(dst, o, width, src, s, stride, fx, fy, size, n)
+        interpolate(dst, o, width, src, s, stride, fx, fy, w, h)
     else:
-        copy(dst, o, width, src, s, stride, size, size)
+        copy(dst, o, width, src, s, stride, h, w)
 
 
 @cython.cfunc
@@ -350,43 +375,51 @@ def predict_luma(
 @cython.exceptval(check=False)
 def predict_chroma(
     dst: cython.p_uchar,
-    o: cython.Py_ssize_t,
     ref: cython.p_uchar,
     width: cython.Py_ssize_t,
     height: cython.Py_ssize_t,
     x: cython.Py_ssize_t,
     y: cython.Py_ssize_t,
-    fx: cython.Py_ssize_t,
-    fy: cython.Py_ssize_t,
-    size: cython.Py_ssize_t,
+    mv_row: cython.Py_ssize_t,
+    mv_col: cython.Py_ssize_t,
+    kind: cython.Py_ssize_t,
+    w: cython.Py_ssize_t,
+    h: cython.Py_ssize_t,
 ) -> cython.void:
-    """Predict a square of U at dst[o] and of V behind it, as predict_luma does."""
+    """Predict w x h pixels of both U and V at (x, y) by a vector in eighths of their pixels."""
     patch = cython.declare(cython.uchar[2496])
+    fy: cython.Py_ssize_t = fraction(mv_row, kind)
+    fx: cython.Py_ssize_t = fraction(mv_col, kind)
     plane: cython.Py_ssize_t = width * height
+    o: cython.Py_ssize_t = 4 * plane + y * width + x
+    su: cython.Py_ssize_t
+    sv: cython.Py_ssize_t
     src: cython.p_uchar = ref
-    su: cython.Py_ssize_t = 4 * plane + y * width + x
-    sv: cython.Py_ssize_t = su + plane
     stride: cython.Py_ssize_t = width
     reach: cython.Py_ssize_t = 6 if fx or fy else 0
-    if x < reach or y < reach or x + size + reach > width or y + size + reach > height:
-        su = cut_patch(patch, 0, ref, 4 * plane, width, height, x - 2, y - 2, size + 5) + 194
-        sv = cut_patch(patch, 1248, ref, 5 * plane, width, height, x - 2, y - 2, size + 5) + 194
+    y += mv_row >> 3
+    x += mv_col >> 3
+    su = 4 * plane + y * width + x
+    sv = su + plane
+    if x < reach or y < reach or x + w + reach > width or y + h + reach > height:
+        su = cut_patch(patch, 0, ref, 4 * plane, width, height, x - 2, y - 2, h + 5) + 194
+        sv = cut_patch(patch, 1248, ref, 5 * plane, width, height, x - 2, y - 2, h + 5) + 194
         src = patch
         stride = 96
     if reach:
-        interpolate_chroma(dst, o, o + plane, width, src, su, sv, stride, fx, fy, size)
+        interpolate_chroma(dst, o, o + plane, width, src, su, sv, stride, fx, fy, w, h)
     else:
-        copy(dst, o, width, src, su, stride, size, size)
-        copy(dst, o + plane, width, src, sv, stride, size, size)
+        copy(dst, o, width, src, su, stride, h, w)
+        copy(dst, o + plane, width, src, sv, stride, h, w)
 
 
 @cython.cfunc
 @cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
-def fraction(v: cython.Py_ssize_t, kind: cython.Py_ssize_t) -> cython.Py_ssize_t:
-    """Offset of the taps for v eighths of a pixel, 0 for none; kind: 0 six-tap, 64 bilinear."""
-    return (v & 7) * 8 + kind if v & 7 else 0
+def same(mvs: cython.p_short, a: cython.Py_ssize_t, b: cython.Py_ssize_t) -> cython.int:
+    """Whether the vectors at mvs[a] and mvs[b] are the same."""
+    return mvs[a] == mvs[b] and mvs[a + 1] == mvs[b + 1]
 
 
 @cython.cfunc
@@ -405,53 +438,49 @@ def predict_parts(
     version: cython.int,
 ) -> cython.void:
     """predict_inter for a macroblock with more than one vector."""
-    b: cython.Py_ssize_t
     k: cython.Py_ssize_t
+    b: cython.Py_ssize_t
     i: cython.Py_ssize_t
-    j: cython.Py_ssize_t
     x: cython.Py_ssize_t
     y: cython.Py_ssize_t
-    w: cython.Py_ssize_t = 16 * mbw
-    h: cython.Py_ssize_t = 16 * mbh
+    down: cython.Py_ssize_t
+    right: cython.Py_ssize_t
+    width: cython.Py_ssize_t = 16 * mbw
+    height: cython.Py_ssize_t = 16 * mbh
     kind: cython.Py_ssize_t = 64 if version else 0
     whole: cython.Py_ssize_t = -8 if version == 3 else -1
-    if split == 1:
-        for k in range(4):
-            b = 8 * (k >> 1) + 2 * (k & 1)
-            i = 16 * row + 8 * (k >> 1)
-            j = 16 * col + 8 * (k & 1)
-            y = 2 * mvs[m + 2 * b]
-            x = 2 * mvs[m + 2 * b + 1]
-            predict_luma(
-                dst, i * w + j, ref, w, h, j + (x >> 3), i + (y >> 3), fraction(x, kind), fraction(y, kind), 8, 8
-            )
-    else:
-        for b in range(16):
-            i = 16 * row + 4 * (b >> 2)
-            j = 16 * col + 4 * (b & 3)
-            y = 2 * mvs[m + 2 * b]
-            x = 2 * mvs[m + 2 * b + 1]
-            predict_luma(
-                dst, i * w + j, ref, w, h, j + (x >> 3), i + (y >> 3), fraction(x, kind), fraction(y, kind), 4, 8
-            )
-    w >>= 1
-    h >>= 1
+    rows: cython.int = split == 1 and same(mvs, m, m + 4) and same(mvs, m + 16, m + 20)
     for k in range(4):
-        i = 8 * row + 4 * (k >> 1)
-        j = 8 * col + 4 * (k & 1)
-        b = m + 16 * (k >> 1) + 4 * (k & 1)
-        y = mvs[b]
-        x = mvs[b + 1]
+        y = 16 * row + 8 * (k >> 1)
+        x = 16 * col + 8 * (k & 1)
+        b = m + 16 * (k >> 1) + 4 * (k & 1)  # the vectors of a quarter are at b, b + 2, b + 8, b + 10
+        if rows:  # parts of 16x8
+            if k & 1:
+                continue
+            predict_luma(dst, ref, width, height, x, y, mvs, b, kind, 16, 8)
+        elif split == 1 or (same(mvs, b, b + 2) and same(mvs, b, b + 8) and same(mvs, b, b + 10)):
+            predict_luma(dst, ref, width, height, x, y, mvs, b, kind, 8, 8)
+        else:
+            for i in range(4):
+                predict_luma(
+                    dst, ref, width, height, x + 4 * (i & 1), y + 4 * (i >> 1),
+                    mvs, b + 8 * (i >> 1) + 2 * (i & 1), kind, 4, 4,
+                )  # fmt: skip
+        y >>= 1
+        x >>= 1
+        down = mvs[b]
+        right = mvs[b + 1]
         if split == 2:  # four vectors are averaged, halves away from zero
-            y += mvs[b + 2] + mvs[b + 8] + mvs[b + 10]
-            x += mvs[b + 3] + mvs[b + 9] + mvs[b + 11]
-            y = (y + 2) >> 2 if y >= 0 else -((2 - y) >> 2)
-            x = (x + 2) >> 2 if x >= 0 else -((2 - x) >> 2)
-        x &= whole
-        y &= whole
-        predict_chroma(
-            dst, (4 * h + i) * w + j, ref, w, h, j + (x >> 3), i + (y >> 3), fraction(x, kind), fraction(y, kind), 4
-        )
+            down += mvs[b + 2] + mvs[b + 8] + mvs[b + 10]
+            right += mvs[b + 3] + mvs[b + 9] + mvs[b + 11]
+            down = (down + 2) >> 2 if down >= 0 else -((2 - down) >> 2)
+            right = (right + 2) >> 2 if right >= 0 else -((2 - right) >> 2)
+        down &= whole
+        right &= whole
+        if rows:
+            predict_chroma(dst, ref, width >> 1, height >> 1, x, y, down, right, kind, 8, 4)
+        else:
+            predict_chroma(dst, ref, width >> 1, height >> 1, x, y, down, right, kind, 4, 4)
 
 
 @cython.cfunc
@@ -475,30 +504,14 @@ def predict_inter(
     split: 0 one vector for all, 1 one for each 8x8 quarter (subblocks 0, 2, 8, 10), 2 one for each subblock.
     version (§9.1): 0 six-tap, 1 and 2 bilinear, 3 bilinear with chroma at whole pixels.
     """
-    i: cython.Py_ssize_t = 16 * row
-    j: cython.Py_ssize_t = 16 * col
-    y: cython.Py_ssize_t = mvs[m]
-    x: cython.Py_ssize_t = mvs[m + 1]
-    w: cython.Py_ssize_t = 16 * mbw
-    h: cython.Py_ssize_t = 16 * mbh
     kind: cython.Py_ssize_t = 64 if version else 0
+    whole: cython.Py_ssize_t = -8 if version == 3 else -1
     if split:
         predict_parts(dst, ref, mbw, mbh, col, row, mvs, m, split, version)
         return
-    predict_luma(
-        dst, i * w + j, ref, w, h, j + (x >> 2), i + (y >> 2), fraction(2 * x, kind), fraction(2 * y, kind), 16, 16
-    )
-    if version == 3:
-        x &= -8
-        y &= -8
-    i >>= 1
-    j >>= 1
-    w >>= 1
-    h >>= 1
+    predict_luma(dst, ref, 16 * mbw, 16 * mbh, 16 * col, 16 * row, mvs, m, kind, 16, 16)
     # A luma vector in quarter pixels is a chroma vector in eighths.
-    predict_chroma(
-        dst, (4 * h + i) * w + j, ref, w, h, j + (x >> 3), i + (y >> 3), fraction(x, kind), fraction(y, kind), 8
-    )
+    predict_chroma(dst, ref, 8 * mbw, 8 * mbh, 8 * col, 8 * row, mvs[m] & whole, mvs[m + 1] & whole, kind, 8, 8)
 
 
 def predict_frame(dst: bytearray, ref: bytes, mbw: int, mbh: int, vectors: bytes, splits: bytes, version: int) -> None:
