@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import codec
-from codec import inter, loopfilter, transform
+from codec import forward, inter, loopfilter, transform
 
 Case = tuple[str, Callable[[], object]]
 
@@ -93,7 +93,7 @@ def transform_cases(rng: np.random.Generator, mbw: int, mbh: int) -> Iterator[Ca
         yield f"transform/add, {name}", call
     out = bytearray(800 * n)
     pred = bytes(scene(rng, mbw, mbh))
-    yield "transform/forward", partial(transform.forward_frame, src, pred, mbw, mbh, b"\1" * n, out)
+    yield "transform/forward", partial(forward.forward_frame, src, pred, mbw, mbh, b"\1" * n, out)
 
 
 def measure(call: Callable[[], object], n: int, repeats: int) -> list[float]:

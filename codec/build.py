@@ -167,20 +167,28 @@ def _expanded(module: str, work: Path) -> tuple[str, list[str]]:
     text = path.read_text()
     if not INLINED.search(text):
         return f"codec/{module}.py", []
-    lines: list[tuple[str, str]] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if inlined := INLINED.match(line):
-            other = list(enumerate((PACKAGE / f"{inlined[1]}.py").read_text().splitlines(), 1))
-            start = [line for _, line in other].index("import cython") + 1
-            lines += ((line, f"codec/{inlined[1]}.py:{n}") for n, line in other[start:])
-        else:
-            lines.append((line, f"codec/{module}.py:{number}"))
+    lines = list(_pasted(path, set()))
     copy = work / "codec" / path.name
     copy.parent.mkdir(exist_ok=True)
     copy.write_text("".join(f"{line}\n" for line, _ in lines))
     if path.with_suffix(".pxd").exists():
         shutil.copy(path.with_suffix(".pxd"), copy.parent)
     return str(copy), [origin for _, origin in lines]
+
+
+def _pasted(path: Path, done: set[str], skip: int = 0) -> Iterator[tuple[str, str]]:
+    """The lines of a module and their origins, with each module that it inlines, however deep, in place once."""
+    lines = enumerate(path.read_text().splitlines()[skip:], skip + 1)
+    for number, line in lines:
+        if not (inlined := INLINED.match(line)):
+            yield line, f"codec/{path.name}:{number}"
+            continue
+        if "(" in line:  # the names follow
+            next(number for number, name in lines if name == ")")
+        if inlined[1] not in done:
+            done.add(inlined[1])
+            other = PACKAGE / f"{inlined[1]}.py"
+            yield from _pasted(other, done, other.read_text().splitlines().index("import cython") + 1)
 
 
 def compile_c(module: str, digest: bytes, target: Target, work: Path, headers: Sequence[str], folder: Path) -> Path:

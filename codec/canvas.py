@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import cython
 
+from codec.symbols import B_PRED, SPLITMV  # inlined
+
 if cython.compiled:
     from cython.cimports.codec.decisions import Decisions
     from cython.cimports.codec.inter import predict_inter
@@ -24,12 +26,11 @@ else:
     from codec.intra import predict_block, predict_subblock
     from codec.loopfilter import filter_row
 
+from codec.header import Header
 from codec.loopfilter import level_table
 
 __all__ = ["Canvas"]
 
-B_PRED = cython.declare(cython.int, 4)
-SPLITMV = cython.declare(cython.int, 9)
 
 # §12.2, §12.3: what intra prediction finds above the frame and left of it.
 ABOVE_FRAME = cython.declare(cython.int, 127)
@@ -45,7 +46,7 @@ class Canvas:
     ``predict`` (or ``predict_b`` block by block), add the residue, ``settle``; after each row ``finish_row``.
     """
 
-    def __init__(self, columns: int, rows: int, header: object, references: tuple | None) -> None:
+    def __init__(self, columns: int, rows: int, header: Header, references: tuple | None) -> None:
         n: cython.Py_ssize_t = columns * rows
         self.columns = columns
         self.rows = rows
@@ -73,7 +74,7 @@ class Canvas:
         self.edges = self.inner
         self.filter_by(header)
 
-    def filter_by(self, header: object) -> None:
+    def filter_by(self, header: Header) -> None:
         """Take the loop filter's settings from a header."""
         segmentation = header.segmentation
         deltas = header.filter_deltas
@@ -93,7 +94,9 @@ class Canvas:
 
     def finished(self) -> bytes:
         """Return the raster, complete and filtered."""
-        return self.raster if cython.compiled else bytes(self.raster)
+        if cython.compiled:
+            return self.raster
+        return bytes(self.raster)
 
     @cython.cfunc
     @cython.nogil

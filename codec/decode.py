@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import cython
 
+from codec.boolcoder import BoolReader
 from codec.errors import CorruptStream
 from codec.frame import Frame
-from codec.header import KEY_TAG_SIZE, TAG_SIZE, Context, read_header
+from codec.header import KEY_TAG_SIZE, TAG_SIZE, Context, Header, read_header
 from codec.image import Image, macroblocks
 from codec.modes import read_modes
 from codec.quantization import factors
 from codec.state import State
+from codec.symbols import B_PRED, SPLITMV  # inlined
 
 if cython.compiled:
     from cython.cimports.codec.canvas import Canvas
@@ -24,9 +26,6 @@ else:
     from codec.transform import add_residue, add_residue_chroma, idct_add
 
 __all__ = ["context_of", "decode", "next_state", "parse", "segment_factors"]
-
-B_PRED = cython.declare(cython.int, 4)
-SPLITMV = cython.declare(cython.int, 9)
 
 
 def decode(state: State | None, data: bytes | bytearray | memoryview) -> tuple[State, Image | None]:
@@ -42,7 +41,10 @@ def decode(state: State | None, data: bytes | bytearray | memoryview) -> tuple[S
     header, reader, end = read_header(data, context_of(state))
     d, width, height = _read_decisions(state, data, header, reader, end)
     partitions = TokenPartitions(data, end, header.log2_partitions)
-    references = None if header.key_frame else (state.last, state.golden, state.altref)
+    references = None
+    if not header.key_frame:
+        before = _before(state)
+        references = (before.last, before.golden, before.altref)
     canvas = Canvas(d.columns, d.rows, header, references)
     _reconstruct(canvas, d, partitions, header)
     _check_tokens(partitions)
@@ -67,7 +69,7 @@ def parse(state: State | None, data: bytes | bytearray | memoryview) -> Frame:
     ends = partitions.ends()
     tokens_start = end + 3 * (len(ends) - 1)
     start = KEY_TAG_SIZE if header.key_frame else TAG_SIZE
-    sizes = (start, tokens_start - start, *(b - a for a, b in zip([tokens_start, *ends], ends)))
+    sizes = (start, tokens_start - start, *(b - a for a, b in zip([tokens_start, *ends], ends, strict=False)))
     return Frame(width, height, header, d.frozen(), eobs, levels, sizes)
 
 
@@ -78,7 +80,7 @@ def context_of(state: State | None) -> Context:
     return Context(state.probabilities, state.segmentation, state.filter_deltas)
 
 
-def segment_factors(header: object) -> list[int]:
+def segment_factors(header: Header) -> list[int]:
     """Return the dequantisation factors of the four segments, six each (§9.3, §9.6)."""
     flat: list[int] = []
     for segment in range(4):
@@ -91,7 +93,7 @@ def segment_factors(header: object) -> list[int]:
 
 
 def next_state(
-    before: State | None, header: object, width: int, height: int, segment_map: bytes, raster: bytes
+    before: State | None, header: Header, width: int, height: int, segment_map: bytes, raster: bytes
 ) -> State:
     """Return the state after a frame that reconstructs to ``raster`` (§9.7, §9.11).
 
@@ -100,6 +102,7 @@ def next_state(
     golden = altref = last = raster
     scaling = header.scaling
     if not header.key_frame:
+        before = _before(before)
         scaling = before.scaling
         altref = (before.altref, before.last, before.golden, before.altref)[header.copy_to_altref]
         golden = (before.golden, before.last, altref, before.golden)[header.copy_to_golden]
@@ -112,7 +115,7 @@ def next_state(
             last = raster
     probabilities = header.probabilities
     if not header.refresh_entropy:
-        probabilities = Context().probabilities if header.key_frame else before.probabilities
+        probabilities = Context().probabilities if header.key_frame else _before(before).probabilities
     return State(
         width,
         height,
@@ -134,7 +137,7 @@ def _before(state: State | None) -> State:
 
 
 def _read_decisions(
-    state: State | None, data: bytes, header: object, reader: object, end: int
+    state: State | None, data: bytes, header: Header, reader: BoolReader, end: int
 ) -> tuple[Decisions, int, int]:
     """Read the first partition to its end; return it with the frame's size."""
     if header.key_frame:
@@ -234,7 +237,7 @@ def add_macroblock(
 
 
 @cython.cfunc
-def _reconstruct(canvas: Canvas, d: Decisions, partitions: TokenPartitions, header: object) -> object:
+def _reconstruct(canvas: Canvas, d: Decisions, partitions: TokenPartitions, header: Header) -> object:
     """Read the tokens and reconstruct the whole frame into ``canvas``, a row of macroblocks at a time."""
     probabilities: bytes = header.probabilities.coefficients
     probs: cython.p_uchar = probabilities
@@ -288,7 +291,7 @@ def _reconstruct(canvas: Canvas, d: Decisions, partitions: TokenPartitions, head
     return None
 
 
-def _read_coefficients(d: Decisions, partitions: TokenPartitions, header: object) -> tuple[bytes, bytes]:
+def _read_coefficients(d: Decisions, partitions: TokenPartitions, header: Header) -> tuple[bytes, bytes]:
     """Read the tokens of the whole frame; return what ``Frame`` keeps of them, ``eobs`` and ``levels``."""
     probabilities: bytes = header.probabilities.coefficients
     probs: cython.p_uchar = probabilities

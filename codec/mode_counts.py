@@ -6,29 +6,24 @@ from dataclasses import dataclass
 
 import cython
 
+from codec.neighbours import clamp, part_context, settle, survey, wrap  # inlined
+from codec.symbols import NEWMV  # inlined
+
 if cython.compiled:
     from cython.cimports.codec.decisions import Decisions
     from cython.cimports.codec.modes import (
-        clamp,
-        part_context,
-        settle,
         small_mv_tree,
         split_first,
         split_parts,
-        survey,
-        wrap,
     )
 else:
     from codec.decisions import Decisions
-    from codec.modes import clamp, part_context, settle, small_mv_tree, split_first, split_parts, survey, wrap
+    from codec.modes import small_mv_tree, split_first, split_parts
 
 __all__ = ["ModeCounts", "count_modes"]
 
 Pairs = list[tuple[int, int]]
 
-B_PRED = cython.declare(cython.int, 4)
-NEWMV = cython.declare(cython.int, 8)
-SPLITMV = cython.declare(cython.int, 9)
 
 # Places in the counts: 4 references, 5 luma modes, 4 chroma modes, skips, then the branches of vectors.
 Y_MODES = cython.declare(cython.int, 4)

@@ -18,9 +18,3 @@ cdef unsigned char* split_first
 cdef unsigned char* split_part
 cdef unsigned char* split_mv_contexts
 cdef unsigned char* mode_contexts
-
-cdef void survey(Decisions d, Py_ssize_t at, Py_ssize_t column, Py_ssize_t row, unsigned char* bias, int* near) noexcept nogil
-cdef void settle(Decisions d, Py_ssize_t at, Py_ssize_t column, Py_ssize_t row, int* near) noexcept nogil
-cdef void clamp(Decisions d, Py_ssize_t column, Py_ssize_t row, int* near, int which) noexcept nogil
-cdef int part_context(Decisions d, Py_ssize_t at, Py_ssize_t column, Py_ssize_t row, int block, int* around) noexcept nogil
-cdef int wrap(int x) noexcept nogil

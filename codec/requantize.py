@@ -24,9 +24,10 @@ if cython.compiled:
     from cython.cimports.codec.canvas import Canvas
     from cython.cimports.codec.cost import bool_cost, fill_token_costs
     from cython.cimports.codec.decisions import Decisions
+    from cython.cimports.codec.forward import forward_block
     from cython.cimports.codec.residue import transform_residue
     from cython.cimports.codec.tokens import above_of, left_of, skip_tokens, write_tokens
-    from cython.cimports.codec.transform import add_residue, add_residue_chroma, forward_block, idct_add
+    from cython.cimports.codec.transform import add_residue, add_residue_chroma, idct_add
     from cython.cimports.codec.trellis import quantize_by_cost, quantize_by_dead_zone
     from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
 else:
@@ -34,9 +35,10 @@ else:
     from codec.canvas import Canvas
     from codec.cost import bool_cost, fill_token_costs
     from codec.decisions import Decisions
+    from codec.forward import forward_block
     from codec.residue import transform_residue
     from codec.tokens import above_of, left_of, skip_tokens, write_tokens
-    from codec.transform import add_residue, add_residue_chroma, forward_block, idct_add
+    from codec.transform import add_residue, add_residue_chroma, idct_add
     from codec.trellis import quantize_by_cost, quantize_by_dead_zone
 
 __all__ = ["Requantizer"]

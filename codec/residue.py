@@ -9,9 +9,9 @@ from __future__ import annotations
 import cython
 
 if cython.compiled:
-    from cython.cimports.codec.transform import forward_four, forward_wht
+    from cython.cimports.codec.forward import forward_four, forward_wht
 else:
-    from codec.transform import forward_four, forward_wht
+    from codec.forward import forward_four, forward_wht
 
 
 @cython.cfunc

@@ -38,7 +38,7 @@ def load(build: str, name: str) -> ModuleType:
 
 @pytest.fixture(scope="module", params=["uncompiled", *BUILDS])
 def kernels(request: pytest.FixtureRequest) -> SimpleNamespace:
-    names = ("transform", "intra", "inter", "loopfilter")
+    names = ("transform", "forward", "intra", "inter", "loopfilter")
     return SimpleNamespace(**{name: load(request.param, name) for name in names})
 
 
@@ -192,7 +192,7 @@ def test_forward_residue(kernels: SimpleNamespace, seed: int, has_y2: bool) -> N
     n = mbw * mbh
     src, pred = picture(rng, 384 * n), picture(rng, 384 * n)
     out = bytearray(800 * n)
-    kernels.transform.forward_frame(src, pred, mbw, mbh, bytes([has_y2]) * n, out)
+    kernels.forward.forward_frame(src, pred, mbw, mbh, bytes([has_y2]) * n, out)
     got = np.frombuffer(out, np.int16).reshape(n, 25, 16)
     parts = [s - p for s, p in zip(formulas.planes(src, mbw, mbh), formulas.planes(pred, mbw, mbh), strict=True)]
     for m in range(n):
@@ -215,7 +215,7 @@ def test_there_and_back(kernels: SimpleNamespace) -> None:
     src, pred = rng.integers(0, 256, (2, 384 * 12)).astype(np.uint8)
     y2 = bytes([0, 1] * 6)
     levels = bytearray(800 * 12)
-    kernels.transform.forward_frame(src.tobytes(), pred.tobytes(), 4, 3, y2, levels)
+    kernels.forward.forward_frame(src.tobytes(), pred.tobytes(), 4, 3, y2, levels)
     dst = bytearray(pred.tobytes())
     ones = np.ones(6, np.int32).tobytes()
     kernels.transform.add_frame(dst, 4, 3, bytes(levels), bytes([16]) * 300, y2, ones)
