@@ -77,12 +77,12 @@ class _Process:
         self.name = name
         self.chunk: int | None = None
         self.waits_for: str | None = None
-        self.child = subprocess.Popen(  # a session of its own: Ctrl-C is for the runner, which ends the rest
+        self.child = subprocess.Popen(  # a process group of its own: Ctrl-C is for the runner, which ends the rest
             command,
             pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
-            start_new_session=True,
+            process_group=0,
         )
         theirs.close()
         self.channel = Channel(ours)
