@@ -76,7 +76,7 @@ def vp8_stream(name: str, count: int, bitrate: int) -> tuple[bytes, ...]:
         for plane, pixels in zip(frame.planes, (image.y, image.u, image.v), strict=True):
             padded = np.zeros((plane.height, plane.line_size), np.uint8)
             padded[:, : pixels.shape[1]] = pixels
-            plane.update(padded)
+            plane.update(padded.tobytes())
         frame.pts, frame.time_base = number, Fraction(1, 25)
         packets += [bytes(packet) for packet in encoder.encode(frame)]
     if encoder is not None:

@@ -85,7 +85,7 @@ def drawn() -> Iterator[bytes]:
         y, x = np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None, :]
         spectrum = np.fft.fft2(random.normal(size=(height, width))) / np.maximum(np.hypot(x, y), 1 / width) ** 1.2
         texture: NDArray[np.float64] = np.real(np.fft.ifft2(spectrum))
-        return 128 + contrast * texture / texture.std()
+        return np.asarray(128 + contrast * texture / texture.std())
 
     ground, disc = landscape(2 * HEIGHT, 2 * WIDTH, 38), landscape(HEIGHT, WIDTH, 55)
     tints = [landscape(HEIGHT, WIDTH, 12) for _ in range(2)]

@@ -6,6 +6,8 @@ are ``bytearray``. Compiled code reaches them through the pointers beside them (
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import cython
 
 __all__ = ["BUFFERS", "Decisions"]
@@ -28,18 +30,20 @@ BUFFERS = {
 class Decisions:
     """The decisions of all macroblocks of a frame, ``columns`` x ``rows`` of them.
 
-    - ``y_modes``: DC_PRED 0, V_PRED 1, H_PRED 2, TM_PRED 3, B_PRED 4, NEARESTMV 5, NEARMV 6, ZEROMV 7, NEWMV 8, SPLITMV 9
+    - ``y_modes``: DC_PRED 0, V_PRED 1, H_PRED 2, TM_PRED 3, B_PRED 4; NEARESTMV 5, NEARMV 6, ZEROMV 7, NEWMV 8,
+      SPLITMV 9
     - ``uv_modes``: 0..3 as above; 0 where the macroblock is predicted from another frame
     - ``references``: intra 0, last 1, golden 2, altref 3
     - ``segments``: 0..3; ``skips``: 1 where the stream says that there are no coefficients
     - ``split_shapes``: of SPLITMV: 16x8 0, 8x16 1, quarters 2, sixteenths 3
-    - ``b_modes``: of B_PRED, 16 a macroblock: B_DC 0, B_TM 1, B_VE 2, B_HE 3, B_LD 4, B_RD 5, B_VR 6, B_VL 7, B_HD 8, B_HU 9
+    - ``b_modes``: of B_PRED, 16 a macroblock: B_DC 0, B_TM 1, B_VE 2, B_HE 3, B_LD 4, B_RD 5, B_VR 6, B_VL 7, B_HD 8,
+      B_HU 9
     - ``vectors``: int16, 16 x (row, column) a macroblock, in quarter pixels; the first alone unless SPLITMV
     """
 
-    def __init__(self, columns: int, rows: int, buffers: dict[str, bytes] | None = None) -> None:
+    def __init__(self, columns: int, rows: int, buffers: Mapping[str, bytes | bytearray] | None = None) -> None:
         n: int = columns * rows
-        made: dict = buffers or {name: bytearray(n * size) for name, size in BUFFERS.items()}
+        made: dict = dict(buffers) if buffers else {name: bytearray(n * size) for name, size in BUFFERS.items()}
         self.columns = columns
         self.rows = rows
         self.y_modes = made["y_modes"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import cython
 
+from codec.header import Header
 from codec.loopfilter import level_table
 
 if cython.compiled:
@@ -25,7 +26,7 @@ MAX_LEVEL = 63
 SAMPLED_ROWS = 5
 
 
-def apply_filter(canvas: Canvas, decisions: Decisions, header: object) -> None:
+def apply_filter(canvas: Canvas, decisions: Decisions, header: Header) -> None:
     """Filter a whole reconstructed frame as its header says."""
     d: Decisions = decisions
     work: Canvas = canvas
@@ -39,7 +40,7 @@ def apply_filter(canvas: Canvas, decisions: Decisions, header: object) -> None:
             work.finish_row(row)
 
 
-def search_filter_level(canvas: Canvas, decisions: Decisions, source: bytes, header: object, reach: int) -> int:
+def search_filter_level(canvas: Canvas, decisions: Decisions, source: bytes, header: Header, reach: int) -> int:
     """Return the loop-filter level, at most ``reach`` from the header's, that brings the frame closest to ``source``.
 
     Nothing is filtered yet, and nothing is by this. Level 0, no filter at all, is left to the encoder to choose.
@@ -67,7 +68,7 @@ def search_filter_level(canvas: Canvas, decisions: Decisions, source: bytes, hea
     return best
 
 
-def _table(header: object, level: int) -> bytes:
+def _table(header: Header, level: int) -> bytes:
     segmentation = header.segmentation
     deltas = header.filter_deltas
     return level_table(
@@ -82,7 +83,7 @@ def _table(header: object, level: int) -> bytes:
 
 
 def _row_error(
-    canvas: Canvas, decisions: Decisions, source: bytes, header: object, table: bytes, scratch: bytearray, row: int
+    canvas: Canvas, decisions: Decisions, source: bytes, header: Header, table: bytes, scratch: bytearray, row: int
 ) -> int:
     """Return the squared luma error of a row of macroblocks filtered, in ``scratch``, by the levels in ``table``."""
     work: Canvas = canvas

@@ -188,8 +188,9 @@ def _describe_segmentation(c: _Coder, h: Any, old: Segmentation) -> None:
     if c.flag(h.segmentation != old):
         s = h.segmentation
         absolute = c.flag(s.absolute)
-        quantizers = tuple(_optional(c, 7, value) for value in s.quantizers)
-        h.segmentation = Segmentation(absolute, quantizers, tuple(_optional(c, 6, v) for v in s.filter_levels))
+        quantizers: Any = tuple(_optional(c, 7, value) for value in s.quantizers)
+        filter_levels: Any = tuple(_optional(c, 6, value) for value in s.filter_levels)
+        h.segmentation = Segmentation(absolute, quantizers, filter_levels)
     else:
         h.segmentation = old
     if h.update_segment_map:

@@ -118,7 +118,7 @@ def _packed(image: bytes) -> bytes:
 
     pixels = np.frombuffer(image, np.uint8)
     deflater = zlib.compressobj(1, zlib.DEFLATED, -15, 9, zlib.Z_HUFFMAN_ONLY)
-    return deflater.compress(np.diff(pixels, prepend=np.uint8(0))) + deflater.flush()
+    return deflater.compress(np.diff(pixels, prepend=np.uint8(0)).data) + deflater.flush()
 
 
 def _unpacked(part: bytes, size: int) -> bytes:
