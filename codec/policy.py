@@ -65,7 +65,7 @@ class Policy:
                 new = [scaled(index, share) for index in own]
             else:
                 new = [scaled(min(max(header.quantizer_index + delta, 0), MAX_INDEX), share) - base for delta in own]
-            segmentation = replace(segmentation, quantizers=tuple(new))
+            segmentation = replace(segmentation, quantizers=(new[0], new[1], new[2], new[3]))
         return replace(header, quantizer_index=base, segmentation=segmentation)
 
     def bit_price(self, header: Header, last: bool, index: int) -> float:

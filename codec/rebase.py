@@ -63,7 +63,8 @@ def rebase_frame(
         if (state.width, state.height) != (frame.width, frame.height):
             raise Mismatch(f"the state is {state.width} x {state.height}, the frame {frame.width} x {frame.height}")
     header, d = _fit(state, frame, policy.quantizers(frame.header, last), last)
-    canvas = Canvas(d.columns, d.rows, header, None if header.key_frame else (state.last, state.golden, state.altref))
+    references = None if state is None or header.key_frame else (state.last, state.golden, state.altref)
+    canvas = Canvas(d.columns, d.rows, header, references)
     work = _requantizer(canvas, d, image.raster, header, policy, last)
     work.run()
     if policy.filter_steps and header.filter_level:
@@ -83,7 +84,7 @@ def _fit(state: State | None, frame: Frame, header: Header, last: bool) -> tuple
         header = replace(
             header, refresh_golden=True, refresh_altref=True, refresh_last=True, copy_to_golden=0, copy_to_altref=0
         )
-    if header.key_frame:
+    if state is None or header.key_frame:
         old_map = bytes(d.columns * d.rows)
         old = context_of(None)
     else:
