@@ -31,15 +31,15 @@ class Policy:
     ``filter_steps`` is how far the loop-filter level may move in search of a better one; 0 keeps the frame's own.
     """
 
-    share: float = 0.75
+    share: float = 1.0
     golden_share: float = 1.1
-    key_share: float = 1.0
-    last_share: float = 0.34
-    rate: float = 0.7
-    fine_rate: float = 0.55
-    golden_rate: float = 0.55
-    key_rate: float = 0.55
-    intra_rate: float = 9 / 16
+    key_share: float = 2.2
+    last_share: float = 0.48
+    rate: float = 0.75
+    fine_rate: float = 0.8
+    golden_rate: float = 1.0
+    key_rate: float = 1.0
+    intra_rate: float = 1.0
     chroma: float = 1.5
     trellis: bool = True
     mode_boosts: bool = True
