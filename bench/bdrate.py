@@ -1,0 +1,194 @@
+"""What chunks and chains cost in bits: `python -m bench.bdrate [--quick] [--frame-mean]`.
+
+BD-rate against one libvpx run over the whole clip, with the same settings and two passes, at cq 16, 28, 40 and 52.
+What is measured is the worker's own program, fed and read here; what libvpx encodes is kept in build/bench.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import os
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from functools import cache
+from statistics import fmean
+from unittest import mock
+
+import av
+import numpy as np
+
+import codec
+from bench.clips import MEDIA, ROOT, frames, shared
+from bench.table import Row, show
+from codec.ivf import read_ivf
+from pipelines import libvpx
+from pipelines.encode.plan import Plan, Settings
+from pipelines.encode.worker import encode_chunk
+from pipelines.media.source import Colour, Source
+from pipelines.quality import bd_rate, psnr, squared_error
+
+QUALITIES = (16, 28, 40, 52)
+COUNT, QUICK_COUNT = 240, 96
+CACHE = ROOT / "build" / "bench"
+# Frames a chunk, chunks a chain: at least and aim in percent, of luma and of the three planes together.
+GOALS = {(24, 16): ((6, 0), (9, 3)), (12, 16): ((7, 1), (9, 3)), (6, 16): ((6, -1), (9, 3))}
+WORST = 11
+"""What the luma of no clip may exceed, in percent."""
+PLAIN = ((24, 1), (12, 1), (6, 1))
+"""Plain chunks, for scale."""
+
+Point = tuple[int, float, float]
+"""Bytes, PSNR of luma, PSNR of all planes weighted 6:1:1."""
+Encode = Callable[..., list[libvpx.Packet]]
+
+
+class Desk:
+    """The world of a worker, in memory (see `pipelines.encode.context`)."""
+
+    def __init__(self, images: Sequence[codec.Image], plan: Plan) -> None:
+        self.images, self.plan = images, plan
+        self.messages: dict[str, bytes] = {}
+        self.results: dict[str, bytes] = {}
+
+    def fetch(self, name: str) -> memoryview:
+        """Raw video of a chunk."""
+        chunk = next(chunk for chunk in self.plan.chunks() if chunk.source == name)
+        wanted = self.images[chunk.first - chunk.lead : chunk.first + chunk.frames]
+        return memoryview(b"".join(image.raster for image in wanted))
+
+    def send(self, name: str, payload: bytes) -> None:
+        """Keep a message."""
+        self.messages[name] = payload
+
+    def receive(self, name: str) -> bytes:
+        """Give a message out: chunks are encoded in order, so it is there."""
+        return self.messages.pop(name)
+
+    def store(self, name: str, payload: bytes) -> None:
+        """Keep a result."""
+        self.results[name] = payload
+
+    def progress(self, stage: str, frames: float = 1) -> None:
+        """Nobody watches."""
+
+
+def kept(encode: Encode) -> Encode:
+    """Return libvpx's two passes with a memory in files."""
+
+    def kept_encode(raw: Sequence[bytes | memoryview], settings: libvpx.Settings, *_: object, **layout: bool) -> list:
+        digest = hashlib.sha256(repr((settings, layout, libvpx.version())).encode())
+        for frame in raw:
+            digest.update(frame)
+        path = CACHE / digest.hexdigest()
+        if path.exists():
+            return pickle.loads(path.read_bytes())
+        packets = encode(raw, settings, **layout)
+        CACHE.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(f".{os.getpid()}")
+        new.write_bytes(pickle.dumps(packets))
+        new.replace(path)
+        return packets
+
+    return kept_encode
+
+
+@cache
+def clip(name: str, count: int) -> list[codec.Image]:
+    """Return the first frames of a clip."""
+    return list(frames(name, count))
+
+
+def rate_of(name: str) -> Fraction:
+    """Return a clip's frames a second."""
+    folder = shared()
+    assert folder is not None
+    with av.open(str(folder / "media" / MEDIA[name])) as container:
+        return Fraction(container.streams.video[0].average_rate or 25)
+
+
+def whole(name: str, count: int, cq: int, frame_mean: bool) -> Point:
+    """Encode a clip in one libvpx run."""
+    images = clip(name, count)
+    settings = libvpx.Settings(images[0].width, images[0].height, rate_of(name), cq, Settings().speed)
+    packets = libvpx.encode([image.raster for image in images], settings, padded=True)
+    return judged(images, [packet.data for packet in packets], frame_mean)
+
+
+def chained(name: str, count: int, cq: int, frame_mean: bool, chunk: int, chain: int) -> Point:
+    """Encode a clip in chunks and chains."""
+    images = clip(name, count)
+    rate = rate_of(name)
+    both = rate.numerator, rate.denominator
+    size = images[0].width, images[0].height
+    source = Source(name, *size, (1, 1), both[::-1], both, True, len(images), Colour())
+    plan = Plan(source, Settings(chunk_frames=chunk, chain=chain, cq=cq), len(images))
+    desk = Desk(images, plan)
+    packets = []
+    for part in plan.chunks():
+        encode_chunk(desk, part)
+        packets += [data for _, data in read_ivf(io.BytesIO(desk.results.pop(part.result)))[1]]
+    return judged(images, packets, frame_mean)
+
+
+def judged(images: Sequence[codec.Image], packets: Sequence[bytes], frame_mean: bool) -> Point:
+    """Return size and quality of a stream; of the mean squared error, or the mean of the frames' PSNRs."""
+    state = None
+    errors, decibels = np.zeros(3), np.zeros(3)
+    for image, data in zip(images, packets, strict=True):
+        state, shown = codec.decode(state, data)
+        assert shown is not None
+        pairs = [(image.y, shown.y), (image.u, shown.u), (image.v, shown.v)]
+        errors += [squared_error(a, b) / a.size for a, b in pairs]
+        decibels += [psnr(a, b) for a, b in pairs]
+    quality = decibels / len(images) if frame_mean else 10 * np.log10(255**2 * len(images) / errors)
+    return sum(map(len, packets)), float(quality[0]), float(quality @ [0.75, 0.125, 0.125])
+
+
+def cost(name: str, count: int, frame_mean: bool, chunk: int, chain: int) -> tuple[float, float]:
+    """Return the BD-rates of a clip in percent: of luma, of all planes."""
+    alone = [whole(name, count, cq, frame_mean) for cq in QUALITIES]
+    parts = [chained(name, count, cq, frame_mean, chunk, chain) for cq in QUALITIES]
+    luma, planes = (bd_rate([(p[0], p[i]) for p in alone], [(p[0], p[i]) for p in parts]) for i in (1, 2))
+    return luma, planes
+
+
+def rows(
+    count: int = COUNT, frame_mean: bool = False, shapes: Sequence[tuple[int, int]] = (*GOALS, *PLAIN)
+) -> Iterator[Row]:
+    """Measure chains of rebased chunks, then plain chunks; needs the real clips."""
+    if shared() is None:
+        return
+    with mock.patch.object(libvpx, "encode", kept(libvpx.encode)):
+        for chunk, chain in shapes:
+            costs = {name: cost(name, count, frame_mean, chunk, chain) for name in MEDIA}
+            for plane, what in enumerate(("Y", "YUV")):
+                goal, aim = GOALS[chunk, chain][plane] if (chunk, chain) in GOALS else (None, None)
+                mean = fmean(pair[plane] for pair in costs.values())
+                each = ", ".join(f"{name} {pair[plane]:+.1f}" for name, pair in costs.items())
+                title = f"BD-rate of PSNR-{what}, [{chunk},{chain}], {count} frames: {each}"
+                yield Row(title, f"{mean:+.1f}", mean, goal, aim, more_is_better=False, unit=" %")
+            if (chunk, chain) in GOALS:
+                name, (worst, _) = max(costs.items(), key=lambda item: item[1][0])
+                title = f"BD-rate of PSNR-Y, [{chunk},{chain}], worst clip: {name}"
+                yield Row(title, f"{worst:+.1f}", worst, WORST, WORST, more_is_better=False, unit=" %")
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(description="BD-rate of chains against one libvpx run.")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_COUNT} frames a clip instead of {COUNT}")
+    parser.add_argument(
+        "--frame-mean", action="store_true", help="the mean of the frames' PSNRs, not the PSNR of the mean error"
+    )
+    parser.add_argument("--chains", action="store_true", help="without the plain chunks")
+    args = parser.parse_args()
+    count = QUICK_COUNT if args.quick else COUNT
+    shapes = tuple(GOALS) if args.chains else (*GOALS, *PLAIN)
+    show(f"Compression, codec build {codec.BUILD}", rows(count, args.frame_mean, shapes))
+
+
+if __name__ == "__main__":
+    main()
