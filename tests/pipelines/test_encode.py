@@ -266,7 +266,7 @@ def test_progress_counts_every_stage_to_the_end(tmp_path: Path) -> None:
     seen = []
     encode(source, tmp_path / "out.webm", watch=lambda progress: seen.append(dict(progress.done)))
     assert seen[-1] == pytest.approx(dict.fromkeys(("read", "encode", "decode", "rebase", "join"), 20.0))
-    assert len(seen) > 20
+    assert len(seen) > 4
 
 
 def resident(root: int) -> int:

@@ -157,6 +157,11 @@ class Runner:
         self._selector.register(process.channel.socket, selectors.EVENT_READ, process)
         return process
 
+    def _retire(self, process: _Process) -> None:
+        """Let a process that is not needed any more end by itself, beside those that still compute."""
+        self._selector.unregister(process.channel.socket)
+        process.channel.close()
+
     def _end(self) -> None:
         for process in self._processes:
             process.child.kill()
@@ -199,7 +204,10 @@ class Runner:
                 self._scheduler.program_finished(process.chunk)
                 self._done.append(process.chunk)
                 process.chunk = None
-                self._idle.append(process)
+                if self._scheduler.all_started:
+                    self._retire(process)
+                else:
+                    self._idle.append(process)
             case Failed(kind, text):
                 raise self._failure(process, kind, text)
 
@@ -217,6 +225,7 @@ class Runner:
         self._scheduler.chunk_was_read()
         if message.last:
             self._scheduler.film_has_ended()
+            self._retire(self._reader)
         self.progress.frames, self.progress.exact = self._plan.frames, message.last
         self.progress.damaged = message.damaged
         self.progress.add("read", len(message.times), message.cpu_s)

@@ -84,6 +84,11 @@ class Scheduler:
         """Whether every chunk of the film is joined."""
         return self._film_ended and self._joined == self._read
 
+    @property
+    def all_started(self) -> bool:
+        """Whether no program will be started any more."""
+        return self._film_ended and self._started == self._read
+
     def chunk_was_read(self) -> None:
         """The reader delivered the next chunk."""
         self._read += 1
