@@ -1,11 +1,13 @@
 """The frame under construction: prediction of its macroblocks and the loop filter behind them (RFC 6386 §12, §15, §18).
 
-Intra prediction wants its neighbours unfiltered, the next frame wants all filtered. So a row of macroblocks is
-filtered when the row below it stands: nothing reads its unfiltered pixels any more, and it is still in the cache.
+Intra prediction wants its neighbours unfiltered, the next frame wants all filtered. So rows of macroblocks are filtered
+when a row below them stands: nothing reads their unfiltered pixels any more, and they are still in the cache. Two at
+once, since the filter is faster on pairs:
 
-      row - 2   filtered, but for its last three lines
-      row - 1   filtered now, together with those three lines
-      row       just reconstructed, unfiltered
+    row - 3   filtered, but for its last three lines
+    row - 2   filtered now, together with those three lines
+    row - 1   filtered now, but for its last three lines
+    row       just reconstructed, unfiltered
 """
 
 from __future__ import annotations
@@ -18,13 +20,13 @@ if cython.compiled:
     from cython.cimports.codec.decisions import Decisions
     from cython.cimports.codec.inter import predict_inter
     from cython.cimports.codec.intra import predict_block, predict_subblock
-    from cython.cimports.codec.loopfilter import filter_row
+    from cython.cimports.codec.loopfilter import filter_rows
     from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
 else:
     from codec.decisions import Decisions
     from codec.inter import predict_inter
     from codec.intra import predict_block, predict_subblock
-    from codec.loopfilter import filter_row
+    from codec.loopfilter import filter_rows
 
 from codec.header import Header
 from codec.loopfilter import level_table
@@ -208,24 +210,26 @@ class Canvas:
     @cython.nogil
     @cython.exceptval(check=False)
     def finish_row(self, row: cython.Py_ssize_t) -> cython.void:
-        """Filter what a reconstructed row leaves ready: the row before it, and after the last row that one too."""
-        first: cython.Py_ssize_t = max(row - 1, 0)
-        last: cython.Py_ssize_t = row if row == self.rows - 1 else row - 1
-        r: cython.Py_ssize_t = first
-        if not self.filtered:
+        """Filter what a reconstructed row leaves ready, in pairs of rows; after the last row all that is left."""
+        first: cython.Py_ssize_t = row - 2
+        rows: cython.Py_ssize_t = 2
+        if row == self.rows - 1:
+            first = max(row - 1, 0) & ~1
+            rows = self.rows - first
+        elif row < 2 or row & 1:
             return
-        while r <= last:
-            filter_row(
+        if self.filtered:
+            filter_rows(
                 self.frame,
                 self.columns,
                 self.rows,
-                r,
+                first,
+                rows,
                 self.level,
-                r * self.columns,
+                first * self.columns,
                 self.edges,
-                r * self.columns,
+                first * self.columns,
                 self.simple,
                 self.sharpness,
                 self.key_frame,
             )
-            r += 1

@@ -121,7 +121,7 @@ def line_error(
 ) -> cython.int:
     """Return the squared error between two lines of pixels."""
     total: cython.int = 0
-    d: cython.int
+    d: cython.short
     x: cython.Py_ssize_t
     for x in range(n):
         d = a[i + x] - b[k + x]

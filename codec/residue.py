@@ -61,6 +61,8 @@ def measure_chroma(
 ) -> cython.void:
     """Put the sums of absolute differences of two U blocks side by side at ``b``, of V blocks at ``b + 4``."""
     absolute = cython.declare(cython.short[16])
+    one = cython.declare(cython.uchar[16])
+    other = cython.declare(cython.uchar[16])
     d: cython.short
     r: cython.Py_ssize_t
     k: cython.Py_ssize_t
@@ -68,11 +70,13 @@ def measure_chroma(
         absolute[k] = 0
     for r in range(4):
         for k in range(8):
-            d = src[u + r * stride + k] - dst[u + r * stride + k]
+            one[k] = src[u + r * stride + k]
+            one[8 + k] = src[v + r * stride + k]
+            other[k] = dst[u + r * stride + k]
+            other[8 + k] = dst[v + r * stride + k]
+        for k in range(16):
+            d = one[k] - other[k]
             absolute[k] += d if d >= 0 else -d
-        for k in range(8):
-            d = src[v + r * stride + k] - dst[v + r * stride + k]
-            absolute[8 + k] += d if d >= 0 else -d
     for k in range(2):
         sads[b + k] = absolute[4 * k] + absolute[4 * k + 1] + absolute[4 * k + 2] + absolute[4 * k + 3]
         sads[b + 4 + k] = absolute[8 + 4 * k] + absolute[9 + 4 * k] + absolute[10 + 4 * k] + absolute[11 + 4 * k]
