@@ -78,13 +78,16 @@ class Desk:
 def kept(encode: Encode) -> Encode:
     """Return libvpx's two passes with a memory in files."""
 
-    def kept_encode(raw: Sequence[bytes | memoryview], settings: libvpx.Settings, *_: object, **layout: bool) -> list:
+    def kept_encode(
+        raw: Sequence[bytes | memoryview], settings: libvpx.Settings, *_: object, **layout: bool
+    ) -> list[libvpx.Packet]:
         digest = hashlib.sha256(repr((settings, layout, libvpx.version())).encode())
         for frame in raw:
             digest.update(frame)
         path = CACHE / digest.hexdigest()
         if path.exists():
-            return pickle.loads(path.read_bytes())
+            remembered: list[libvpx.Packet] = pickle.loads(path.read_bytes())
+            return remembered
         packets = encode(raw, settings, **layout)
         CACHE.mkdir(parents=True, exist_ok=True)
         new = path.with_suffix(f".{os.getpid()}")
