@@ -6,8 +6,10 @@ import functools
 import importlib
 import os
 import sys
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import codec
 from codec import _select
@@ -43,3 +45,13 @@ def load(build: str) -> ModuleType:
             os.environ["FASTSLOW_CODEC"] = before
     assert build == package.BUILD
     return package
+
+
+def moved(value: Any, package: ModuleType) -> Any:
+    """Return a state, a header or what else is a dataclass as the same thing of another build's classes."""
+    if not is_dataclass(value):
+        return value
+    module = getattr(package, type(value).__module__.removeprefix("codec."))
+    return getattr(module, type(value).__name__)(
+        **{field.name: moved(getattr(value, field.name), package) for field in fields(value)}
+    )
