@@ -9,7 +9,7 @@ from __future__ import annotations
 import cython
 
 from codec.header import Header
-from codec.loopfilter import level_table
+from codec.symbols import B_PRED, SPLITMV, ZEROMV  # inlined
 
 if cython.compiled:
     from cython.cimports.codec.canvas import Canvas
@@ -22,8 +22,8 @@ else:
 
 __all__ = ["apply_filter", "search_filter_level"]
 
-MAX_LEVEL = 63
-SAMPLED_ROWS = 5
+MAX_LEVEL = cython.declare(cython.int, 63)
+SAMPLED_ROWS = 4
 
 
 def apply_filter(canvas: Canvas, decisions: Decisions, header: Header) -> None:
@@ -45,71 +45,110 @@ def search_filter_level(canvas: Canvas, decisions: Decisions, source: bytes, hea
 
     Nothing is filtered yet, and nothing is by this. Level 0, no filter at all, is left to the encoder to choose.
     """
-    columns: cython.Py_ssize_t = canvas.columns
-    rows: cython.Py_ssize_t = canvas.rows
-    if rows < 2:
+    work: Canvas = canvas
+    d: Decisions = decisions
+    if work.rows < 2:
         return header.filter_level
-    count = min(SAMPLED_ROWS, rows - 1)
-    sampled = [1 + (2 * i + 1) * (rows - 1) // (2 * count) for i in range(count)]
-    scratch = bytearray(768 * columns)
-    errors: dict[int, int] = {}
-
-    def error(level: int) -> int:
-        if level not in errors:
-            table = _table(header, level)
-            errors[level] = sum(_row_error(canvas, decisions, source, header, table, scratch, row) for row in sampled)
-        return errors[level]
-
-    best = header.filter_level
-    step = reach >> 1
+    count = min(SAMPLED_ROWS, work.rows - 1)
+    sampled = [1 + (2 * i + 1) * (work.rows - 1) // (2 * count) for i in range(count)]
+    # What the levels of macroblocks are made of; see loopfilter.level_table.
+    segmentation, deltas = header.segmentation, header.filter_deltas
+    levels: list = list(segmentation.filter_levels) if header.segmentation_enabled else [0, 0, 0, 0]
+    absolute: cython.int = header.segmentation_enabled and segmentation.absolute
+    by_reference: tuple = deltas.references if header.filter_deltas_enabled else (0, 0, 0, 0)
+    by_mode: tuple = deltas.modes if header.filter_deltas_enabled else (0, 0, 0, 0)
+    simple: cython.int = header.simple_filter
+    sharpness: cython.int = header.sharpness
+    key: cython.int = header.key_frame
+    changes = cython.declare(cython.int[12])
+    i: cython.Py_ssize_t
+    for i in range(4):
+        changes[i] = levels[i]
+        changes[4 + i] = by_reference[i]
+        changes[8 + i] = by_mode[i]
+    scratch = bytearray(768 * work.columns)
+    line = bytearray(work.columns)
+    src: cython.p_uchar = source
+    to: cython.p_uchar = scratch
+    level: cython.p_uchar = line
+    errors: dict = {}
+    row: cython.Py_ssize_t
+    tried: cython.int
+    total: cython.longlong
+    best: int = header.filter_level
+    step: int = reach >> 1
     while step:
-        best = min((best, max(best - step, 1), min(best + step, MAX_LEVEL)), key=error)
+        for candidate in (best, max(best - step, 1), min(best + step, MAX_LEVEL)):
+            if candidate not in errors:
+                tried = candidate
+                total = 0
+                for place in sampled:
+                    row = place
+                    with cython.nogil:
+                        set_levels(d, work.columns, row, tried, absolute, changes, level)
+                        total += row_error(work, src, to, level, row, simple, sharpness, key)
+                errors[candidate] = total
+        near = (best, max(best - step, 1), min(best + step, MAX_LEVEL))
+        best = min(near, key=errors.__getitem__)
         step >>= 1
     return best
 
 
-def _table(header: Header, level: int) -> bytes:
-    segmentation = header.segmentation
-    deltas = header.filter_deltas
-    return level_table(
-        level,
-        header.segmentation_enabled,
-        segmentation.absolute,
-        segmentation.filter_levels,
-        header.filter_deltas_enabled,
-        deltas.references,
-        deltas.modes,
-    )
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def set_levels(
+    d: Decisions,
+    columns: cython.Py_ssize_t,
+    row: cython.Py_ssize_t,
+    base: cython.int,
+    absolute: cython.int,
+    changes: cython.p_int,
+    levels: cython.p_uchar,
+) -> cython.void:
+    """Fill in the levels of a row of macroblocks; ``changes`` are those of 4 segments, 4 references, 4 kinds of modes."""
+    at: cython.Py_ssize_t = row * columns
+    i: cython.Py_ssize_t
+    x: cython.int
+    mode: cython.int
+    low: cython.int = 0
+    high: cython.int = MAX_LEVEL
+    for i in range(columns):
+        x = changes[d.segment[at + i]]
+        x = min(max(x if absolute else base + x, low), high)
+        mode = d.y_mode[at + i]
+        x += changes[4 + d.reference[at + i]]
+        if d.reference[at + i]:
+            x += changes[9 if mode == ZEROMV else 11 if mode == SPLITMV else 10]
+        elif mode == B_PRED:
+            x += changes[8]
+        levels[i] = min(max(x, low), high)
 
 
-def _row_error(
-    canvas: Canvas, decisions: Decisions, source: bytes, header: Header, table: bytes, scratch: bytearray, row: int
-) -> int:
-    """Return the squared luma error of a row of macroblocks filtered, in ``scratch``, by the levels in ``table``."""
-    work: Canvas = canvas
-    d: Decisions = decisions
-    src: cython.p_uchar = source
-    to: cython.p_uchar = scratch
-    kinds: cython.p_uchar = table
-    levels = bytearray(work.columns)
-    level: cython.p_uchar = levels
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def row_error(
+    work: Canvas,
+    src: cython.p_uchar,
+    to: cython.p_uchar,
+    levels: cython.p_uchar,
+    row: cython.Py_ssize_t,
+    simple: cython.int,
+    sharpness: cython.int,
+    key: cython.int,
+) -> cython.longlong:
+    """Return the squared luma error of a row of macroblocks filtered, in ``to``, by ``levels``."""
     stride: cython.Py_ssize_t = work.y_stride
-    start: cython.Py_ssize_t = 16 * (cython.cast(cython.Py_ssize_t, row) - 1) * stride
-    first: cython.Py_ssize_t = work.columns * row
-    simple: cython.int = header.simple_filter
-    sharpness: cython.int = header.sharpness
-    key: cython.int = header.key_frame
+    start: cython.Py_ssize_t = 16 * (row - 1) * stride
     i: cython.Py_ssize_t
     total: cython.longlong = 0
-    with cython.nogil:
-        for i in range(8 * stride, 32 * stride):
-            to[i] = work.frame[start + i]
-        for i in range(work.columns):
-            level[i] = kinds[40 * d.segment[first + i] + 10 * d.reference[first + i] + d.y_mode[first + i]]
-        filter_row(to, work.columns, 2, 1, level, 0, work.edges, first, simple, sharpness, key)
-        # The last lines would be changed again from the row below.
-        for i in range(13, 28):
-            total += line_error(src, start + i * stride, to, i * stride, stride)
+    for i in range(8 * stride, 32 * stride):
+        to[i] = work.frame[start + i]
+    filter_row(to, work.columns, 2, 1, levels, 0, work.edges, work.columns * row, simple, sharpness, key)
+    # The last lines would be changed again from the row below.
+    for i in range(13, 28):
+        total += line_error(src, start + i * stride, to, i * stride, stride)
     return total
 
 

@@ -9,6 +9,7 @@ the numbers were found.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from codec.quantization import AC_FACTORS, MAX_INDEX, factors
@@ -84,6 +85,7 @@ LIBVPX = Policy(share=1, golden_share=1, key_share=1, last_share=1, trellis=Fals
 """What libvpx does at cpu-used above 0: its own quantizers and filter, and its dead zone."""
 
 
+@cache
 def scaled(index: int, share: float) -> int:
     """Return the quantizer index whose AC factor is nearest to ``share`` of that of ``index``."""
     wanted = AC_FACTORS[index] * share

@@ -119,7 +119,9 @@ def _requantizer(
         indices.append(index)
         price = policy.bit_price(header, last, index) * 256
         rates += [max(round(price), 1), max(round(price * policy.intra_rate), 1)]
-        least += [_least(flat[6 * segment + 1], policy), _least(flat[6 * segment + 5], policy)]
+        # Below these sums of absolute differences hardly a block keeps a coefficient.
+        luma, chroma = flat[6 * segment + 1], flat[6 * segment + 5]
+        least += [luma * 180 >> 7, chroma * 100 >> 7] if policy.trellis else [0, 0]
     return Requantizer(
         canvas,
         d,
@@ -134,11 +136,6 @@ def _requantizer(
         not policy.trellis,
         policy.mode_boosts,
     )
-
-
-def _least(factor: int, policy: Policy) -> int:
-    """Return the sum of absolute differences below which no coefficient of a block reaches half of ``factor``."""
-    return factor * 75 >> 7 if policy.trellis else 0
 
 
 def _with_probabilities(header: Header, old: Probabilities, d: Decisions, work: Requantizer) -> Header:
