@@ -106,7 +106,7 @@ def set_levels(
     changes: cython.p_int,
     levels: cython.p_uchar,
 ) -> cython.void:
-    """Fill in the levels of a row of macroblocks; ``changes`` are those of 4 segments, 4 references, 4 kinds of modes."""
+    """Fill in the levels of a row of macroblocks; ``changes``: of 4 segments, 4 references, 4 kinds of modes."""
     at: cython.Py_ssize_t = row * columns
     i: cython.Py_ssize_t
     x: cython.int
