@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING
 
 from codec.quantization import AC_FACTORS, MAX_INDEX, factors
 
+TYPE_CHECKING = False  # as in frame.py
 if TYPE_CHECKING:
     from codec.header import Header
 

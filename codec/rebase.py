@@ -8,7 +8,6 @@ loop-filter level. The header says all that the new state does not already hold.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from codec.boolcoder import BoolWriter
 from codec.canvas import Canvas
@@ -26,6 +25,7 @@ from codec.probabilities import improved, improved_coefficients, improved_table,
 from codec.requantize import Requantizer
 from codec.state import Probabilities, State
 
+TYPE_CHECKING = False  # as in frame.py
 if TYPE_CHECKING:
     from codec.frame import Frame
 
