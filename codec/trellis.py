@@ -62,6 +62,8 @@ def quantize_by_cost(
     """
     before = cython.declare(cython.uchar[48])  # [position][state]: the state before
     upper = cython.declare(cython.short[16])  # [position]: the level in the state "more"
+    sizes = cython.declare(cython.short[16])
+    size: cython.short
     first: cython.Py_ssize_t = 1 if kind == 0 else 0
     bands: cython.Py_ssize_t = kind * 288
     last: cython.Py_ssize_t = 15
@@ -70,16 +72,20 @@ def quantize_by_cost(
     q: cython.int
     for i in range(16):
         levels[o + i] = 0
-    while last >= first:
-        x = coeffs[c + _zigzag[last]]
-        if 2 * (x if x >= 0 else -x) >= (ac if last else dc):
-            break
-        last -= 1
     row: cython.Py_ssize_t = bands + _bands[first] * 36
     best: cython.longlong = rate_weight * costs[row + context * 12]
-    if last < first:
+    # Most blocks have nothing that reaches half of a factor: that is seen in lanes, before any look in coding order.
+    for i in range(16):
+        size = coeffs[c + i]
+        sizes[i] = size if size >= 0 else -size
+    size = 0
+    for i in range(1, 16):
+        size = max(size, sizes[i])
+    if 2 * size < ac and (first or 2 * sizes[0] < dc):
         eobs[e] = 0
         return best
+    while last >= first and 2 * sizes[_zigzag[last]] < (ac if last else dc):
+        last -= 1
 
     far: cython.longlong = cython.cast(cython.longlong, 1) << 60
     zero: cython.longlong = 0 if context == 0 else far
@@ -98,8 +104,7 @@ def quantize_by_cost(
     end: cython.Py_ssize_t = -1
     end_state: cython.int = 0
     for i in range(first, last + 1):
-        x = coeffs[c + _zigzag[i]]
-        x = x if x >= 0 else -x
+        x = sizes[_zigzag[i]]
         q = ac if i else dc
         row = bands + _bands[i] * 36
         to_one = far
