@@ -2,8 +2,8 @@
 
 libvpx puts over half of a chunk's bits into the key frame that a chain throws away, and plans on finding that quality
 in its references. The policy puts it back where it lasts longest: into the last frame of a chunk, which becomes last,
-golden and altref for the next chunk, and into libvpx's own golden frames. docs/decisions/rebase-policy.md tells how
-the numbers were found.
+golden and altref for the next chunk, and into libvpx's own golden frames. docs/decisions/0005 tells how the
+numbers were found.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Policy:
     """What ``rebase`` may change about a frame's quantisation and filter.
 
     Shares are of the AC factor that the frame's own quantizer index stands for: of an ordinary frame, a golden one, a
-    key frame and the last of a chunk. ``rate`` scales the price of a bit, which is 0.028 times the square of the luma
-    DC factor; ``fine_rate`` does so for golden, key and last frames; intra macroblocks pay ``intra_rate`` of that.
-    ``chroma`` is how much dearer a bit is for chroma than libvpx's trellis has it, where 2 is as dear as for luma.
-    ``trellis`` False quantises by libvpx's dead zone, with more of it for calm macroblocks if ``mode_boosts``.
-    ``filter_steps`` is how far the loop-filter level may move in search of a better one; 0 keeps the frame's own.
+    key frame and the last of a chunk. Rates scale, for the same, the price of a bit, which is 0.028 times the square
+    of the luma DC factor in squared pixel errors; intra macroblocks pay ``intra_rate`` of that. ``chroma`` is how much
+    dearer a bit is for chroma than libvpx's trellis has it, where 2 is as dear as for luma. ``trellis`` False
+    quantises by libvpx's dead zone, with more of it for calm macroblocks if ``mode_boosts``. ``filter_steps`` is how
+    far the loop-filter level may move in search of a better one; 0 keeps the frame's own.
     """
 
     share: float = 1.0
@@ -37,7 +37,7 @@ class Policy:
     key_share: float = 2.2
     last_share: float = 0.48
     rate: float = 0.75
-    fine_rate: float = 0.8
+    last_rate: float = 0.8
     golden_rate: float = 1.0
     key_rate: float = 1.0
     intra_rate: float = 1.0
@@ -75,7 +75,7 @@ class Policy:
         if header.key_frame:
             rate = self.key_rate
         elif last:
-            rate = self.fine_rate
+            rate = self.last_rate
         elif header.refresh_golden:
             rate = self.golden_rate
         return 0.028 * factors(index, header.quantizer_deltas)[0] ** 2 * rate
