@@ -26,8 +26,8 @@ from pipelines.encode.plan import Settings
 from pipelines.errors import PipelineError
 from pipelines.media.read import Reader
 
-FRAMES = 192
-WIDTH, HEIGHT, RATE = 640, 360, Fraction(25)
+FRAMES = 240
+WIDTH, HEIGHT, RATE = 960, 540, Fraction(25)
 SETTINGS = Settings()
 WORKERS = len(os.sched_getaffinity(0))
 FOLDER = Path(__file__).resolve().parents[1] / "build" / "demo"
@@ -93,7 +93,7 @@ def drawn() -> Iterator[bytes]:
     for number in range(FRAMES):
         top, left = int(90 + 80 * np.sin(number / 40)), 2 * number
         luma = ground[top : top + HEIGHT, left : left + WIDTH] + grain[number % 8]
-        inside = (x - (5 * number - 80)) ** 2 + (y - 180 - 90 * np.cos(number / 12)) ** 2 < 70**2
+        inside = (x - (5 * number - 80)) ** 2 + (y - HEIGHT / 2 - HEIGHT / 4 * np.cos(number / 12)) ** 2 < 100**2
         luma = np.where(inside, np.roll(disc, (0, 5 * number), (0, 1)), luma)
         chroma = (tint[top // 2 : top // 2 + HEIGHT // 2, number : number + WIDTH // 2] for tint in tints)
         yield b"".join(np.clip(plane, 16, 235).astype(np.uint8).tobytes() for plane in (luma, *chroma))
