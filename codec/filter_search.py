@@ -23,7 +23,7 @@ else:
 __all__ = ["apply_filter", "search_filter_level"]
 
 MAX_LEVEL = cython.declare(cython.int, 63)
-SAMPLED_ROWS = 4
+SAMPLED_ROWS = 3
 
 
 def apply_filter(canvas: Canvas, decisions: Decisions, header: Header) -> None:

@@ -34,7 +34,7 @@ class Policy:
 
     share: float = 1.0
     golden_share: float = 1.1
-    key_share: float = 2.2
+    key_share: float = 2.6
     last_share: float = 0.48
     rate: float = 0.75
     last_rate: float = 0.8
@@ -44,7 +44,7 @@ class Policy:
     chroma: float = 1.5
     trellis: bool = True
     mode_boosts: bool = True
-    filter_steps: int = 8
+    filter_steps: int = 4
 
     def _share(self, header: Header, last: bool) -> float:
         if header.key_frame:

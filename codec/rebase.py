@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from codec.boolcoder import BoolWriter
 from codec.canvas import Canvas
-from codec.decisions import Decisions
+from codec.decisions import BUFFERS, Decisions
 from codec.decode import context_of, next_state, segment_factors
 from codec.errors import Mismatch
 from codec.filter_search import apply_filter, search_filter_level
@@ -21,7 +21,7 @@ from codec.mode_counts import count_modes
 from codec.mode_tables import MV_UPDATES
 from codec.modes import write_modes
 from codec.policy import Policy
-from codec.probabilities import improved, improved_coefficients, improved_table, probability
+from codec.probabilities import improved, improved_table, probability
 from codec.requantize import Requantizer
 from codec.state import Probabilities, State
 
@@ -78,12 +78,14 @@ def rebase_frame(
 
 
 def _fit(state: State | None, frame: Frame, header: Header, last: bool) -> tuple[Header, Decisions]:
-    """Return header and decisions as they mean the same on the new state; the decisions may be changed."""
-    d = frame.decisions.thawed()
+    """Return header and decisions as they mean the same on the new state; segments and skips may be changed."""
+    shared = frame.decisions
+    own = {name: bytearray(getattr(shared, name)) for name in ("segments", "skips")}
+    d = Decisions(shared.columns, shared.rows, {name: own.get(name, getattr(shared, name)) for name in BUFFERS})
+    changes: dict[str, object] = {}
     if last:
-        header = replace(
-            header, refresh_golden=True, refresh_altref=True, refresh_last=True, copy_to_golden=0, copy_to_altref=0
-        )
+        changes |= dict.fromkeys(("refresh_golden", "refresh_altref", "refresh_last"), True)
+        changes |= dict.fromkeys(("copy_to_golden", "copy_to_altref"), 0)
     if state is None or header.key_frame:
         old_map = bytes(d.columns * d.rows)
         old = context_of(None)
@@ -93,16 +95,16 @@ def _fit(state: State | None, frame: Frame, header: Header, last: bool) -> tuple
     if not header.segmentation_enabled:
         # What the stream does not mention stays as it is.
         d.segments[:] = old_map
-        header = replace(header, segmentation=old.segmentation, update_segment_map=False)
-    elif bytes(d.segments) == old_map:
-        header = replace(header, update_segment_map=False)
+        changes |= {"segmentation": old.segmentation, "update_segment_map": False}
+    elif d.segments == old_map:
+        changes["update_segment_map"] = False
     else:
         n = [d.segments.count(segment) for segment in range(4)]
         probs = (probability(n[0] + n[1], n[2] + n[3]), probability(n[0], n[1]), probability(n[2], n[3]))
-        header = replace(header, update_segment_map=True, segment_probs=probs)
+        changes |= {"segment_probs": probs, "update_segment_map": True}
     if not header.filter_deltas_enabled:
-        header = replace(header, filter_deltas=old.filter_deltas)
-    return header, d
+        changes["filter_deltas"] = old.filter_deltas
+    return replace(header, **changes), d
 
 
 def _requantizer(
@@ -140,11 +142,13 @@ def _requantizer(
 
 def _with_probabilities(header: Header, old: Probabilities, d: Decisions, work: Requantizer) -> Header:
     """Return the header with the probabilities that suit the frame best, what it takes to send them counted in."""
-    new = replace(old, coefficients=improved_coefficients(old.coefficients, work.token_counts()))
+    coefficients = work.improved(old.coefficients)
     counts = count_modes(d, header.golden_sign_bias, header.altref_sign_bias)
     prob_skip = probability(len(d.skips) - counts.skips, counts.skips)
     if header.key_frame:
-        return replace(header, may_skip=True, prob_skip=prob_skip, probabilities=new)
+        return replace(
+            header, may_skip=True, prob_skip=prob_skip, probabilities=replace(old, coefficients=coefficients)
+        )
     intra, *others = counts.references
     return replace(
         header,
@@ -153,8 +157,8 @@ def _with_probabilities(header: Header, old: Probabilities, d: Decisions, work: 
         prob_intra=probability(intra, sum(others)),
         prob_last=probability(others[0], others[1] + others[2]),
         prob_golden=probability(others[1], others[2]),
-        probabilities=replace(
-            new,
+        probabilities=Probabilities(
+            coefficients,
             y_modes=improved_table(old.y_modes, counts.y_modes),
             uv_modes=improved_table(old.uv_modes, counts.uv_modes),
             vectors=improved(old.vectors, MV_UPDATES, counts.vectors, 7),

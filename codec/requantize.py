@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import cython
 
-from codec.coefficient_tables import BANDS, ZIGZAG
+from codec.coefficient_tables import BANDS, COEFFICIENT_UPDATES, ZIGZAG
 from codec.cost import LEVEL_TOKENS, MAX_LEVEL
 
 if cython.compiled:
@@ -25,6 +25,7 @@ if cython.compiled:
     from cython.cimports.codec.cost import bool_cost, fill_token_costs
     from cython.cimports.codec.decisions import Decisions
     from cython.cimports.codec.forward import forward_block
+    from cython.cimports.codec.probabilities import improve_coefficients
     from cython.cimports.codec.residue import transform_residue
     from cython.cimports.codec.tokens import above_of, left_of, skip_tokens, write_tokens
     from cython.cimports.codec.transform import add_residue, add_residue_chroma, idct_add
@@ -36,6 +37,7 @@ else:
     from codec.cost import bool_cost, fill_token_costs
     from codec.decisions import Decisions
     from codec.forward import forward_block
+    from codec.probabilities import improve_coefficients
     from codec.residue import transform_residue
     from codec.tokens import above_of, left_of, skip_tokens, write_tokens
     from codec.transform import add_residue, add_residue_chroma, idct_add
@@ -398,9 +400,14 @@ class Requantizer:
             )  # fmt: skip
             above[i] = left[k] = self.eob[25 * at + block] > 0
 
-    def token_counts(self) -> list[int]:
-        """Return how often each token occurs: [block type 4][band 8][context 3][token 12], flattened."""
-        return memoryview(self.counts).cast("I").tolist()
+    def improved(self, probabilities: bytes) -> bytes:
+        """Return coefficient probabilities with those replaced whose update saves bits on these macroblocks."""
+        new = bytearray(probabilities)
+        probs: cython.p_uchar = new
+        stay = COEFFICIENT_UPDATES
+        odds: cython.p_uchar = stay
+        improve_coefficients(probs, self.count, odds)
+        return bytes(new)
 
     def write(self, writers: list, probabilities: bytes) -> None:
         """Write the tokens of all macroblocks, the rows by turns to the partitions (§9.5)."""
