@@ -27,6 +27,8 @@ from codec.state import Probabilities, State
 
 TYPE_CHECKING = False  # as in frame.py
 if TYPE_CHECKING:
+    from typing import Any
+
     from codec.frame import Frame
 
 __all__ = ["Rebased", "rebase", "rebase_frame"]
@@ -82,7 +84,7 @@ def _fit(state: State | None, frame: Frame, header: Header, last: bool) -> tuple
     shared = frame.decisions
     own = {name: bytearray(getattr(shared, name)) for name in ("segments", "skips")}
     d = Decisions(shared.columns, shared.rows, {name: own.get(name, getattr(shared, name)) for name in BUFFERS})
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     if last:
         changes |= dict.fromkeys(("refresh_golden", "refresh_altref", "refresh_last"), True)
         changes |= dict.fromkeys(("copy_to_golden", "copy_to_altref"), 0)
