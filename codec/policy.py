@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 
-from codec.quantization import AC_FACTORS, MAX_INDEX, factors
+from codec.quantization import AC_FACTORS, MAX_INDEX
 
 TYPE_CHECKING = False  # as in frame.py
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class Policy:
             segmentation = replace(segmentation, quantizers=(new[0], new[1], new[2], new[3]))
         return replace(header, quantizer_index=base, segmentation=segmentation)
 
-    def bit_price(self, header: Header, last: bool, index: int) -> float:
-        """Return how much squared pixel error one bit is worth to an inter macroblock of quantizer ``index``."""
+    def bit_price(self, header: Header, last: bool, factor: int) -> float:
+        """Return how much squared pixel error one bit is worth to an inter macroblock with this luma DC factor."""
         rate = self.rate
         if header.key_frame:
             rate = self.key_rate
@@ -78,7 +78,7 @@ class Policy:
             rate = self.last_rate
         elif header.refresh_golden:
             rate = self.golden_rate
-        return 0.028 * factors(index, header.quantizer_deltas)[0] ** 2 * rate
+        return 0.028 * factor**2 * rate
 
 
 LIBVPX = Policy(share=1, golden_share=1, key_share=1, last_share=1, trellis=False, filter_steps=0)

@@ -121,7 +121,7 @@ def _requantizer(
             own = header.segmentation.quantizers[segment]
             index = min(max(own if header.segmentation.absolute else index + own, 0), 127)
         indices.append(index)
-        price = policy.bit_price(header, last, index) * 256
+        price = policy.bit_price(header, last, flat[6 * segment]) * 256
         rates += [max(round(price), 1), max(round(price * policy.intra_rate), 1)]
         # Below these sums of absolute differences hardly a block keeps a coefficient.
         luma, chroma = flat[6 * segment + 1], flat[6 * segment + 5]
