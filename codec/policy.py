@@ -34,14 +34,14 @@ class Policy:
 
     share: float = 1.0
     golden_share: float = 1.1
-    key_share: float = 2.6
+    key_share: float = 3.0
     last_share: float = 0.48
     rate: float = 0.75
     last_rate: float = 0.8
     golden_rate: float = 1.0
     key_rate: float = 1.0
     intra_rate: float = 1.0
-    chroma: float = 1.5
+    chroma: float = 1.7
     trellis: bool = True
     mode_boosts: bool = True
     filter_steps: int = 4
