@@ -53,19 +53,22 @@ def decode(state: State | None, data: bytes | bytearray | memoryview) -> tuple[S
     return after, Image(width, height, canvas.finished()) if header.show else None
 
 
-def parse(state: State | None, data: bytes | bytearray | memoryview) -> Frame:
+def parse(state: State | None, data: bytes | bytearray | memoryview, *, coefficients: bool = True) -> Frame:
     """Return what a frame says: its header, the decisions for each macroblock and the coefficients.
 
     ``state`` is the one to decode it on, None before the first frame. Raises CorruptStream, also for a frame
-    without data, which says nothing.
+    without data, which says nothing. Without ``coefficients`` those are left unread, as ``rebase`` needs none; what
+    is wrong with them is not noticed then.
     """
     if type(data) is not bytes:
         data = bytes(data)
     header, reader, end = read_header(data, context_of(state))
     d, width, height = _read_decisions(state, data, header, reader, end)
     partitions = TokenPartitions(data, end, header.log2_partitions)
-    eobs, levels = _read_coefficients(d, partitions, header)
-    _check_tokens(partitions)
+    eobs, levels = b"", b""
+    if coefficients:
+        eobs, levels = _read_coefficients(d, partitions, header)
+        _check_tokens(partitions)
     ends = partitions.ends()
     tokens_start = end + 3 * (len(ends) - 1)
     start = KEY_TAG_SIZE if header.key_frame else TAG_SIZE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codec.decisions import Decisions
+from codec.errors import Mismatch
 from codec.header import Header
 
 TYPE_CHECKING = False  # what type checkers take for true: importing typing costs a tenth of importing the codec
@@ -23,8 +24,9 @@ class Frame:
 
     ``width`` and ``height`` in pixels. ``eobs``: a byte a block, 25 blocks a macroblock, how far in coding order
     the block is coded. ``levels``: int16, the 16 quantised levels in raster order of each block whose eob is not
-    0, and of no other. Blocks 0-15 are luma, 16-19 U, 20-23 V, 24 Y2. ``sizes`` are the bytes of the tag, the
-    first partition with the sizes of the others, and each token partition.
+    0, and of no other; both are empty when the coefficients were left unread. Blocks 0-15 are luma, 16-19 U,
+    20-23 V, 24 Y2. ``sizes`` are the bytes of the tag, the first partition with the sizes of the others, and each
+    token partition.
     """
 
     width: int
@@ -42,10 +44,12 @@ class Frame:
 
     @property
     def coefficients(self) -> NDArray[np.int16]:
-        """All quantised levels, (macroblock rows, columns, 25 blocks, 16)."""
+        """All quantised levels, (macroblock rows, columns, 25 blocks, 16). Raises Mismatch if they were left unread."""
         import numpy as np
 
         d = self.decisions
+        if not self.eobs:
+            raise Mismatch("this frame was parsed without its coefficients")
         eobs = np.frombuffer(self.eobs, np.uint8)
         dense = np.zeros((eobs.size, 16), np.int16)
         dense[eobs > 0] = np.frombuffer(self.levels, np.int16).reshape(-1, 16)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import overload
 
@@ -58,15 +58,15 @@ def _decisions(context: Context, chunk: Chunk, packets: list[libvpx.Packet]) -> 
     """Parse libvpx's frames, each on the state that those before it leave; the lead frame has had its use then.
 
     To parse, a state needs no pictures, and they are what decoding spends its time on: these states have none.
-    To rebase, a frame needs no coefficients, which are most of its size: these frames have none.
+    To rebase, a frame needs no coefficients, which are most of its size: they are not even read.
     """
     frames = []
     state = None
     for number, packet in enumerate(packets):
-        frame = codec.parse(state, packet.data)
+        frame = codec.parse(state, packet.data, coefficients=False)
         state = next_state(state, frame.header, frame.width, frame.height, frame.decisions.segments, b"")
         if number >= chunk.lead:
-            frames.append(replace(frame, eobs=b"", levels=b""))
+            frames.append(frame)
             context.progress("decode")
     return frames
 

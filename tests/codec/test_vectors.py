@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,10 @@ def test_parse_agrees_with_decode(shared: Path, number: int) -> None:
         if header.refresh_entropy:
             assert header.probabilities == after.probabilities
         check_decisions(frame)
+        bare = codec.parse(state, data, coefficients=False)
+        assert bare == replace(frame, eobs=b"", levels=b"")
+        with pytest.raises(codec.Mismatch, match="without its coefficients"):
+            _ = bare.coefficients
         state = after
 
 
