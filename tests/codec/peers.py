@@ -10,7 +10,7 @@ import numpy as np
 
 import codec
 from codec.header import Header
-from tests.codec import vpx
+from tests.codec import forge, vpx
 from tests.codec.vpx import Picture
 
 
@@ -103,6 +103,8 @@ class Panel:
             self.forgot_map = False
         elif self.forgot_map and any(self.state.segment_map if self.state else b""):
             self.astray = "FFmpeg forgets the segment map in a frame without segmentation, libvpx keeps it"
+        if not forge.is_in_range(frame):
+            self.astray = "FFmpeg's inverse transforms overflow elsewhere"
         if np.abs(frame.per_macroblock("vectors").astype(int)).max() > 8191:
             self.astray = "FFmpeg sums the four vectors of a chroma block in 16 bits, in its units"
 
