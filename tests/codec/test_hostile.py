@@ -464,3 +464,13 @@ def test_libvpx_refuses_what_ours_refuses() -> None:
     for data in (KEY[:3], KEY[:9], altered(KEY, 3, b"\0"), altered(KEY, 6, b"\0\0"), tagged(KEY, first=0x7FFFF)):
         with pytest.raises(Refused):
             Decoder().decode(data)
+
+
+@pytest.mark.parametrize("y_mode", [0, 1, 3, 4])
+def test_the_smallest_key_frame_that_can_be_is_not_taken_for_hostile(y_mode: int) -> None:
+    """All macroblocks of the cheapest modes, skipped at the cheapest of odds: still more than two bits each."""
+    d = Decisions(256, 256)
+    d.y_modes[:], d.skips[:] = bytes([y_mode]) * 65536, bytes([1]) * 65536
+    data = forge.written_frame(forge.key_header(4096, 4096, may_skip=True, prob_skip=0), Context(), d)
+    assert 8 * len(data) > 2 * 65536
+    assert codec.parse(None, data).decisions == d
