@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import io
 import os
-import pickle
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
@@ -18,6 +17,7 @@ from statistics import fmean
 from unittest import mock
 
 import av
+import msgspec
 import numpy as np
 
 import codec
@@ -38,7 +38,7 @@ GOALS = {(24, 16): ((6, 0), (9, 3)), (12, 16): ((7, 1), (9, 3)), (6, 16): ((6, -
 WORST = 11
 """What the luma of no clip may exceed, in percent."""
 PLAIN = ((24, 1), (12, 1), (6, 1))
-"""Plain chunks, for scale."""
+"""Chunks by libvpx alone, for scale."""
 
 Point = tuple[int, float, float]
 """Bytes, PSNR of luma, PSNR of all planes weighted 6:1:1."""
@@ -86,12 +86,11 @@ def kept(encode: Encode) -> Encode:
             digest.update(frame)
         path = CACHE / digest.hexdigest()
         if path.exists():
-            remembered: list[libvpx.Packet] = pickle.loads(path.read_bytes())
-            return remembered
+            return msgspec.msgpack.decode(path.read_bytes(), type=list[libvpx.Packet])
         packets = encode(raw, settings, **layout)
         CACHE.mkdir(parents=True, exist_ok=True)
         new = path.with_suffix(f".{os.getpid()}")
-        new.write_bytes(pickle.dumps(packets))
+        new.write_bytes(msgspec.msgpack.encode(packets))
         new.replace(path)
         return packets
 
@@ -136,6 +135,17 @@ def chained(name: str, count: int, cq: int, frame_mean: bool, chunk: int, chain:
     return judged(images, packets, frame_mean)
 
 
+def separate(name: str, count: int, cq: int, frame_mean: bool, chunk: int) -> Point:
+    """Encode a clip in chunks by libvpx alone, each with a key frame of its own."""
+    images = clip(name, count)
+    settings = libvpx.Settings(images[0].width, images[0].height, rate_of(name), cq, Settings().speed)
+    rasters = [image.raster for image in images]
+    packets = []
+    for start in range(0, len(images), chunk):
+        packets += libvpx.encode(rasters[start : start + chunk], settings, padded=True)
+    return judged(images, [packet.data for packet in packets], frame_mean)
+
+
 def judged(images: Sequence[codec.Image], packets: Sequence[bytes], frame_mean: bool) -> Point:
     """Return size and quality of a stream; of the mean squared error, or the mean of the frames' PSNRs."""
     state = None
@@ -153,7 +163,10 @@ def judged(images: Sequence[codec.Image], packets: Sequence[bytes], frame_mean: 
 def cost(name: str, count: int, frame_mean: bool, chunk: int, chain: int) -> tuple[float, float]:
     """Return the BD-rates of a clip in percent: of luma, of all planes."""
     alone = [whole(name, count, cq, frame_mean) for cq in QUALITIES]
-    parts = [chained(name, count, cq, frame_mean, chunk, chain) for cq in QUALITIES]
+    if chain == 1:
+        parts = [separate(name, count, cq, frame_mean, chunk) for cq in QUALITIES]
+    else:
+        parts = [chained(name, count, cq, frame_mean, chunk, chain) for cq in QUALITIES]
     luma, planes = (bd_rate([(p[0], p[i]) for p in alone], [(p[0], p[i]) for p in parts]) for i in (1, 2))
     return luma, planes
 
@@ -161,7 +174,7 @@ def cost(name: str, count: int, frame_mean: bool, chunk: int, chain: int) -> tup
 def rows(
     count: int = COUNT, frame_mean: bool = False, shapes: Sequence[tuple[int, int]] = (*GOALS, *PLAIN)
 ) -> Iterator[Row]:
-    """Measure chains of rebased chunks, then plain chunks; needs the real clips."""
+    """Measure chains of rebased chunks, then chunks by libvpx alone; needs the real clips."""
     if shared() is None:
         return
     with mock.patch.object(libvpx, "encode", kept(libvpx.encode)):

@@ -41,6 +41,9 @@ from pipelines.encode.sink import Piece, Sink
 
 STAGES = ("read", "encode", "decode", "rebase", "join")
 
+_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "268435456", "MALLOC_TRIM_THRESHOLD_": "268435456"}
+"""Tells glibc to keep a picture's memory for the next: given back and asked for anew, it is cleared page by page."""
+
 
 @dataclass(slots=True)
 class Progress:
@@ -80,7 +83,7 @@ class _Process:
         self.child = subprocess.Popen(  # a process group of its own: Ctrl-C is for the runner, which ends the rest
             command,
             pass_fds=[theirs.fileno()],
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, **_MEMORY, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
             process_group=0,
         )
