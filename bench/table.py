@@ -16,7 +16,7 @@ class Row:
     """A measured number beside what it must at least be and what it shall become.
 
     ``value`` is compared with ``at_least`` and ``aim`` in the direction that ``more_is_better`` says; None where
-    nothing is asked. ``text`` shows the value with its spread.
+    nothing is asked. ``text`` shows the value with its spread, ``tried`` is what was done for a goal that is missed.
     """
 
     what: str
@@ -26,6 +26,7 @@ class Row:
     aim: float | None = None
     more_is_better: bool = True
     unit: str = ""
+    tried: str = ""
 
     def reaches(self, goal: float | None) -> bool:
         """Tell whether the value is as good as ``goal``, or nothing is asked."""
@@ -44,7 +45,12 @@ def show(title: str, rows: Iterable[Row], console: Console | None = None) -> Non
     table = Table(title=title, title_justify="left")
     for column in ("what", "measured", "at least", "aim", ""):
         table.add_column(column, overflow="fold")
+    missed = []
     for row in rows:
+        missed += [row.tried] if row.tried and row.verdict == "MISSED" else []
         goals = ("" if goal is None else f"{goal:g}{row.unit}" for goal in (row.at_least, row.aim))
         table.add_row(row.what, row.text + row.unit, *goals, row.verdict)
-    (console or Console(width=140)).print(table)
+    console = console or Console(width=140)
+    console.print(table)
+    for tried in dict.fromkeys(missed):
+        console.print(f"Missed; what was tried: {tried}")
