@@ -5,24 +5,25 @@ from codec import _select
 BUILD = _select.select(__path__)
 """What runs: "x86_64_v3", "x86_64", "aarch64" or "uncompiled"."""
 
-from codec.decode import decode, parse  # noqa: E402  the build must be chosen first
+from codec.assemble import Coded  # noqa: E402  the build must be chosen first
+from codec.decode import decode, parse  # noqa: E402
 from codec.errors import CodecError, CorruptState, CorruptStream, Mismatch  # noqa: E402
 from codec.frame import Frame  # noqa: E402
 from codec.image import Image  # noqa: E402
 from codec.policy import Policy  # noqa: E402
-from codec.rebase import Rebased, rebase, rebase_frame  # noqa: E402
+from codec.rebase import rebase, rebase_frame  # noqa: E402
 from codec.state import State  # noqa: E402
 
 __all__ = [
     "BUILD",
     "CodecError",
+    "Coded",
     "CorruptState",
     "CorruptStream",
     "Frame",
     "Image",
     "Mismatch",
     "Policy",
-    "Rebased",
     "State",
     "decode",
     "parse",

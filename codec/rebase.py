@@ -7,23 +7,19 @@ loop-filter level. The header says all that the new state does not already hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from codec.boolcoder import BoolWriter
+from codec.assemble import Coded, assemble, segment_indices, segment_probabilities
 from codec.canvas import Canvas
 from codec.decisions import BUFFERS, Decisions
-from codec.decode import context_of, next_state, segment_factors
+from codec.decode import context_of, segment_factors
 from codec.errors import Mismatch
-from codec.filter_search import apply_filter, search_filter_level
-from codec.header import Header, frame_tag, write_header
+from codec.filter_search import search_filter_level
+from codec.header import Header
 from codec.image import Image
-from codec.mode_counts import count_modes
-from codec.mode_tables import MV_UPDATES
-from codec.modes import write_modes
 from codec.policy import Policy
-from codec.probabilities import improved, improved_table, probability
 from codec.requantize import Requantizer
-from codec.state import Probabilities, State
+from codec.state import State
 
 TYPE_CHECKING = False  # as in frame.py
 if TYPE_CHECKING:
@@ -31,16 +27,7 @@ if TYPE_CHECKING:
 
     from codec.frame import Frame
 
-__all__ = ["Rebased", "rebase", "rebase_frame"]
-
-
-@dataclass(frozen=True, slots=True)
-class Rebased:
-    """A rebased frame: its bytes, the state after it and its image (None if it is not to be shown)."""
-
-    data: bytes
-    state: State
-    image: Image | None
+__all__ = ["rebase", "rebase_frame"]
 
 
 def rebase(state: State | None, image: Image, frame: Frame, policy: Policy = Policy(), *, last: bool = False) -> bytes:
@@ -50,7 +37,7 @@ def rebase(state: State | None, image: Image, frame: Frame, policy: Policy = Pol
 
 def rebase_frame(
     state: State | None, image: Image, frame: Frame, policy: Policy = Policy(), *, last: bool = False
-) -> Rebased:
+) -> Coded:
     """Make a frame anew on a state: its decisions, but the residue that ``image`` needs there.
 
     ``state`` is any of the frame's size (None will do for a key frame), ``image`` the picture that the frame is to
@@ -71,12 +58,7 @@ def rebase_frame(
     work.run()
     if policy.filter_steps and header.filter_level:
         header = replace(header, filter_level=search_filter_level(canvas, d, image.raster, header, policy.filter_steps))
-    apply_filter(canvas, d, header)
-    header = _with_probabilities(header, context_of(None if header.key_frame else state).probabilities, d, work)
-    data = _written(state, header, d, work)
-    raster = canvas.finished()
-    after = next_state(state, header, frame.width, frame.height, bytes(d.segments), raster)
-    return Rebased(data, after, Image(frame.width, frame.height, raster) if header.show else None)
+    return assemble(state, header, image, canvas, d, work)
 
 
 def _fit(state: State | None, frame: Frame, header: Header, last: bool) -> tuple[Header, Decisions]:
@@ -101,9 +83,7 @@ def _fit(state: State | None, frame: Frame, header: Header, last: bool) -> tuple
     elif d.segments == old_map:
         changes["update_segment_map"] = False
     else:
-        n = [d.segments.count(segment) for segment in range(4)]
-        probs = (probability(n[0] + n[1], n[2] + n[3]), probability(n[0], n[1]), probability(n[2], n[3]))
-        changes |= {"segment_probs": probs, "update_segment_map": True}
+        changes |= {"segment_probs": segment_probabilities(d.segments), "update_segment_map": True}
     if not header.filter_deltas_enabled:
         changes["filter_deltas"] = old.filter_deltas
     return replace(header, **changes), d
@@ -114,13 +94,8 @@ def _requantizer(
 ) -> Requantizer:
     """Return what quantises the frame as the policy wants it."""
     flat = segment_factors(header)
-    indices, rates, least = [], [], []
+    rates, least = [], []
     for segment in range(4):
-        index = header.quantizer_index
-        if header.segmentation_enabled:
-            own = header.segmentation.quantizers[segment]
-            index = min(max(own if header.segmentation.absolute else index + own, 0), 127)
-        indices.append(index)
         price = policy.bit_price(header, last, flat[6 * segment]) * 256
         rates += [max(round(price), 1), max(round(price * policy.intra_rate), 1)]
         # Below these sums of absolute differences hardly a block keeps a coefficient.
@@ -133,59 +108,10 @@ def _requantizer(
         header.probabilities.coefficients,
         header.prob_skip if header.may_skip else 128,
         flat,
-        indices,
+        segment_indices(header),
         rates,
         round(32 / policy.chroma),
         least,
         not policy.trellis,
         policy.mode_boosts,
     )
-
-
-def _with_probabilities(header: Header, old: Probabilities, d: Decisions, work: Requantizer) -> Header:
-    """Return the header with the probabilities that suit the frame best, what it takes to send them counted in."""
-    coefficients = work.improved(old.coefficients)
-    counts = count_modes(d, header.golden_sign_bias, header.altref_sign_bias)
-    prob_skip = probability(len(d.skips) - counts.skips, counts.skips)
-    if header.key_frame:
-        return replace(
-            header, may_skip=True, prob_skip=prob_skip, probabilities=replace(old, coefficients=coefficients)
-        )
-    intra, *others = counts.references
-    return replace(
-        header,
-        may_skip=True,
-        prob_skip=prob_skip,
-        prob_intra=probability(intra, sum(others)),
-        prob_last=probability(others[0], others[1] + others[2]),
-        prob_golden=probability(others[1], others[2]),
-        probabilities=Probabilities(
-            coefficients,
-            y_modes=improved_table(old.y_modes, counts.y_modes),
-            uv_modes=improved_table(old.uv_modes, counts.uv_modes),
-            vectors=improved(old.vectors, MV_UPDATES, counts.vectors, 7),
-        ),
-    )
-
-
-def _written(state: State | None, header: Header, d: Decisions, work: Requantizer) -> bytes:
-    """Return the frame's bytes (§9.1, §9.5)."""
-    room = 4096 + 8 * d.columns * d.rows
-    while True:
-        first = BoolWriter(room)
-        write_header(first, header, context_of(state))
-        write_modes(first, header, d)
-        if not first.full:
-            break
-        room *= 4
-    room = 4096 + 4 * d.columns * d.rows
-    while True:
-        writers = [BoolWriter(room) for _ in range(1 << header.log2_partitions)]
-        work.write(writers, header.probabilities.coefficients)
-        if not any(writer.full for writer in writers):
-            break
-        room *= 4
-    modes = first.finish()
-    parts = [writer.finish() for writer in writers]
-    sizes = [len(part).to_bytes(3, "little") for part in parts[:-1]]
-    return b"".join([frame_tag(header, len(modes)), modes, *sizes, *parts])
