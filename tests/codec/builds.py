@@ -35,6 +35,9 @@ def load(build: str) -> ModuleType:
     os.environ["FASTSLOW_CODEC"] = build
     try:
         package = importlib.import_module("codec")
+        for path in sorted(Path(package.__path__[-1]).glob("*.py")):
+            if path.stem not in ("__init__", "build"):
+                importlib.import_module(f"codec.{path.stem}")
     finally:
         for name in [name for name in sys.modules if name.partition(".")[0] == "codec"]:
             del sys.modules[name]
