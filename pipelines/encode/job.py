@@ -12,6 +12,7 @@ import msgspec
 from pipelines.encode.join import Joiner, OutputFile, kind_of
 from pipelines.encode.local.runner import Progress, Runner, Watch
 from pipelines.encode.plan import Settings
+from pipelines.encode.record import Record
 from pipelines.errors import OutputError, SettingsError
 from pipelines.media.source import Source
 
@@ -52,8 +53,9 @@ def encode_file(
     overwrite: bool = False,
     sound: bool = True,
     watch: Watch = lambda progress: None,
+    record: Record | None = None,
 ) -> Report:
-    """Encode a video file into a WebM, Matroska or IVF.
+    """Encode a video file into a WebM, Matroska or IVF; `record` takes down how it went.
 
     Raises PipelineError. Whatever happens (KeyboardInterrupt too), no process and no half-written file is left behind.
     """
@@ -65,8 +67,8 @@ def encode_file(
     if output.path.exists() and os.path.exists(source) and output.path.samefile(source):
         raise OutputError(f"{target}: is the input; name another output")
     with output as file:
-        joiner = Joiner(file, kind, _sound_of if sound and kind != "ivf" else None)
-        runner = Runner(source, settings, workers, joiner, watch)
+        joiner = Joiner(file, kind, _sound_of if sound and kind != "ivf" else None, record)
+        runner = Runner(source, settings, workers, joiner, watch, record)
         try:
             plan = runner.run()
             joiner.finish()

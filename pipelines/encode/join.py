@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
+from pipelines.encode.record import Record
 from pipelines.encode.sink import Piece
 from pipelines.errors import OutputError, SettingsError
 from pipelines.media.matroska import VIDEO, Block, Video, Writer
@@ -89,7 +90,14 @@ class OutputFile:
 class Joiner:
     """Appends pieces to a file in the order of the film."""
 
-    def __init__(self, file: BinaryIO, kind: str, open_sound: Callable[[Source], SoundReader] | None) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        kind: str,
+        open_sound: Callable[[Source], SoundReader] | None,
+        record: Record | None = None,
+    ) -> None:
+        self._record = record
         self._file, self._kind, self._open_sound = file, kind, open_sound
         self._sound: SoundReader | None = None
         self._writer: Writer | None = None
@@ -175,6 +183,8 @@ class Joiner:
                 for block in self._sound.until(time):
                     self._writer.write(self._shifted(block))
             self._writer.write(self._shifted(Block(VIDEO, time, data, key, seconds)))
+        if self._record is not None:
+            self._record.frames.add(time, data)
         self.frames += 1
         self.key_frames += key
         self.video_bytes += len(data)

@@ -19,6 +19,7 @@ import msgspec
 
 from pipelines.encode.context import Stage
 from pipelines.encode.plan import Chunk
+from pipelines.encode.record import Span
 from pipelines.media.source import Source
 
 
@@ -54,6 +55,8 @@ class ChunkRead(msgspec.Struct, tag=True, frozen=True):
     damaged: int
     """Concealed errors in the file so far."""
     cpu_s: float
+    span: Span
+    """When it was read."""
 
 
 class Run(msgspec.Struct, tag=True, frozen=True):
@@ -100,6 +103,9 @@ class Progressed(msgspec.Struct, tag=True, frozen=True):
 
 class Finished(msgspec.Struct, tag=True, frozen=True):
     """Worker to runner: its program came to its end."""
+
+    spans: list[Span]
+    """When it was at what, in order."""
 
 
 class Failed(msgspec.Struct, tag=True, frozen=True):

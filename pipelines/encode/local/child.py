@@ -31,6 +31,7 @@ from pipelines.encode.local.channel import (
     Stored,
     Waits,
 )
+from pipelines.encode.record import WAIT, Span
 
 _SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
 _TELL_EVERY = 0.1  # seconds
@@ -44,6 +45,13 @@ class LocalContext:
         self._spent = time.process_time()
         self._done: dict[Stage, float] = {}
         self._told = 0.0
+        self._since = time.monotonic()
+        self._spans: list[Span] = []
+
+    @property
+    def spans(self) -> list[Span]:
+        """When the program was at what so far, in order."""
+        return self._spans
 
     def fetch(self, name: str) -> memoryview:
         """Give the raw video that came with the chunk."""
@@ -62,6 +70,7 @@ class LocalContext:
         self._channel.send(Waits(name))
         message, _ = self._channel.receive_as_child()
         assert isinstance(message, Deliver)
+        self._span(WAIT)
         return message.payload
 
     def store(self, name: str, payload: bytes) -> None:
@@ -71,11 +80,21 @@ class LocalContext:
 
     def progress(self, stage: Stage, frames: float = 1) -> None:
         """Tell the runner, now and then, with the processor time that went by."""
+        self._span(stage)
         if self._done and stage not in self._done:
             self._tell()
         self._done[stage] = self._done.get(stage, 0.0) + frames
         if time.monotonic() - self._told > _TELL_EVERY:
             self._tell()
+
+    def _span(self, stage: str) -> None:
+        """Say that what has passed since this was last called was spent on a stage."""
+        now = time.monotonic()
+        if self._spans and self._spans[-1].stage == stage:
+            self._spans[-1] = Span(stage, self._spans[-1].began, now)
+        else:
+            self._spans.append(Span(stage, self._since, now))
+        self._since = now
 
     def _tell(self) -> None:
         for stage, frames in self._done.items():  # one, or none
@@ -94,9 +113,11 @@ def work(channel: Channel) -> None:
         assert isinstance(message, Run)
         raw = memoryview(mmap.mmap(files[0], message.raw_bytes, mmap.MAP_SHARED | POPULATE, mmap.PROT_READ))
         os.close(files[0])
-        encode_chunk(LocalContext(channel, message.chunk.source, raw), message.chunk)
-        del raw  # the last hold on the memory, which may be large
-        channel.send(Finished())
+        context = LocalContext(channel, message.chunk.source, raw)
+        encode_chunk(context, message.chunk)
+        spans = context.spans
+        del raw, context  # the last holds on the memory, which may be large
+        channel.send(Finished(spans))
 
 
 def read(channel: Channel) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 
 from pipelines.encode.local.channel import POPULATE, Channel, ChunkRead, Open, Opened, ReadMore, memory_file
+from pipelines.encode.record import Span
 from pipelines.media.read import Picture, Reader
 
 
@@ -45,6 +46,7 @@ class _Chunks:
 
     def next(self, done: list[int]) -> tuple[int, ChunkRead]:
         """The next chunk: a file, which stays this object's, and what to say of it. `done`: chunks no longer needed."""
+        began = time.monotonic()
         self._spare += [self._files.pop(index) for index in done]
         size = self._reader.source.frame_size
         room = (1 + self._frames) * size
@@ -69,4 +71,5 @@ class _Chunks:
             self._before = bytes(target[end - size : end])
         self._index += 1
         before, self._spent = self._spent, time.process_time()
-        return file, ChunkRead(times, durations, last, self._reader.damaged, self._spent - before)
+        span = Span("read", began, time.monotonic())
+        return file, ChunkRead(times, durations, last, self._reader.damaged, self._spent - before, span)

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,7 @@ from pipelines.encode.local.channel import (
 )
 from pipelines.encode.local.scheduler import Instruction, Join, Read, Resume, Scheduler, Start
 from pipelines.encode.plan import Plan, Settings
+from pipelines.encode.record import Record, Span
 from pipelines.encode.sink import Piece, Sink
 
 STAGES = ("read", "encode", "decode", "rebase", "join")
@@ -117,8 +119,11 @@ class _Process:
 class Runner:
     """One job on this machine."""
 
-    def __init__(self, path: str, settings: Settings, workers: int, sink: Sink, watch: Watch) -> None:
+    def __init__(
+        self, path: str, settings: Settings, workers: int, sink: Sink, watch: Watch, record: Record | None = None
+    ) -> None:
         self.progress = Progress()
+        self._record = record
         self._path, self._settings, self._sink, self._watch = path, settings, sink, watch
         self._workers = workers
         self._scheduler = Scheduler(workers)
@@ -202,8 +207,9 @@ class Runner:
                 self._scheduler.state_came(process.chunk + 1)
             case Stored(name, payload):
                 self._results[name] = payload
-            case Finished():
+            case Finished(spans):
                 assert process.chunk is not None
+                self._note(process.name, process.chunk, spans)
                 self._scheduler.program_finished(process.chunk)
                 self._done.append(process.chunk)
                 process.chunk = None
@@ -218,6 +224,7 @@ class Runner:
         """The reader delivered a chunk: only now is it known how the film goes on."""
         assert self._plan is not None
         index, read = self._read, self._read * self._settings.chunk_frames + len(message.times)
+        self._note("reader", index, [message.span])
         self._raw[index] = file
         self._pieces[index] = message
         self._read += 1
@@ -256,10 +263,17 @@ class Runner:
             case Join(index):
                 chunk, read = plan.chunk(index), self._pieces.pop(index)
                 del self._by_chunk[index]
-                before = os.times()
+                before, began = os.times(), time.monotonic()
                 self._sink.append(Piece(self._results.pop(chunk.result), read.times, read.durations))
                 after = os.times()
                 self.progress.add("join", chunk.frames, after.user + after.system - before.user - before.system)
+                self._note("join", index, [Span("join", began, time.monotonic())])
+                if self._record is not None:
+                    self._record.chunks.append(chunk)
+
+    def _note(self, process: str, chunk: int, spans: list[Span]) -> None:
+        if self._record is not None:
+            self._record.note(process, chunk, spans)
 
     def _failure(self, process: _Process, kind: str, text: str) -> Exception:
         known = getattr(errors, kind, None)
