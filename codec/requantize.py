@@ -102,29 +102,6 @@ class Requantizer:
     cost.
     """
 
-    canvas: Canvas
-    d: Decisions
-    held: object
-    levels: object
-    eobs: bytearray
-    counts: bytearray
-    coded: cython.Py_ssize_t
-    level: cython.p_short
-    eob: cython.p_uchar
-    count: cython.p_uint
-    source: cython.p_uchar
-    factor: cython.p_int
-    index: cython.p_int
-    rate: cython.p_longlong
-    least: cython.p_int
-    cost: cython.p_ushort
-    context: cython.p_uchar
-    chroma: cython.longlong
-    skip_cost: cython.int
-    coded_cost: cython.int
-    dead_zone: cython.int
-    boosted: cython.int
-
     def __init__(
         self,
         canvas: Canvas,
@@ -177,6 +154,7 @@ class Requantizer:
         self.skip_cost = bool_cost(prob_skip, 1)
         self.coded_cost = bool_cost(prob_skip, 0)
         self.coded = 0
+        self.price = 0
         self.dead_zone = dead_zone
         self.boosted = boosted
 
@@ -202,27 +180,42 @@ class Requantizer:
         self, d: Decisions, canvas: Canvas, column: cython.Py_ssize_t, row: cython.Py_ssize_t, left: cython.p_uchar
     ) -> cython.void:
         """Make one macroblock."""
+        canvas.predict(d, column, row)
+        if d.y_mode[row * canvas.columns + column] == B_PRED:
+            self.finish(d, canvas, column, row, left, self.by_blocks(d, canvas, column, row, left))
+        else:
+            self.finish(d, canvas, column, row, left, self.whole(d, canvas, column, row, left))
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def finish(
+        self,
+        d: Decisions,
+        canvas: Canvas,
+        column: cython.Py_ssize_t,
+        row: cython.Py_ssize_t,
+        left: cython.p_uchar,
+        coded: cython.int,
+    ) -> cython.void:
+        """Take a macroblock as it was quantised last: reconstruct what is not yet, count its tokens, go on."""
         at: cython.Py_ssize_t = row * canvas.columns + column
         mode: cython.int = d.y_mode[at]
         has_y2: cython.int = mode != B_PRED and mode != SPLITMV
-        y: cython.Py_ssize_t = 16 * (row * canvas.y_stride + column)
         u: cython.Py_ssize_t = canvas.u + 8 * (row * canvas.uv_stride + column)
         v: cython.Py_ssize_t = u + canvas.v - canvas.u
-        segment: cython.Py_ssize_t = d.segment[at]
         c: cython.Py_ssize_t = 400 * self.coded
-        e: cython.Py_ssize_t = 25 * at
-        coded: cython.int
-        canvas.predict(d, column, row)
-        if mode == B_PRED:
-            coded = self.by_blocks(d, canvas, at, column, row, y, u, v, left)
-        else:
-            coded = self.whole(d, canvas, at, column, y, u, v, has_y2, left)
-            if coded:
-                add_residue(
-                    self.level, c, self.eob, e, has_y2, self.factor, 6 * segment,
-                    canvas.frame, y, canvas.y_stride, u, v, canvas.uv_stride,
-                )  # fmt: skip
+        f: cython.Py_ssize_t = 6 * d.segment[at]
         if coded:
+            if mode == B_PRED:
+                add_residue_chroma(
+                    self.level, c, self.eob, 25 * at, self.factor, f, canvas.frame, u, v, canvas.uv_stride
+                )
+            else:
+                add_residue(
+                    self.level, c, self.eob, 25 * at, has_y2, self.factor, f,
+                    canvas.frame, 16 * (row * canvas.y_stride + column), canvas.y_stride, u, v, canvas.uv_stride,
+                )  # fmt: skip
             self.count_tokens(at, 9 * column, left, has_y2)
             self.coded += 1
         else:
@@ -237,17 +230,21 @@ class Requantizer:
         self,
         d: Decisions,
         canvas: Canvas,
-        at: cython.Py_ssize_t,
         column: cython.Py_ssize_t,
-        y: cython.Py_ssize_t,
-        u: cython.Py_ssize_t,
-        v: cython.Py_ssize_t,
-        has_y2: cython.int,
+        row: cython.Py_ssize_t,
         left: cython.p_uchar,
     ) -> cython.int:
-        """Quantise a macroblock whose prediction stands on the canvas; return whether it is worth coding."""
+        """Quantise a macroblock whose prediction stands on the canvas; return whether it is worth coding.
+
+        ``price`` is then what it costs, told as the difference to its error if nothing is coded, with no bits at all.
+        """
         coeffs = cython.declare(cython.short[400])
         context = cython.declare(cython.uchar[18])
+        at: cython.Py_ssize_t = row * canvas.columns + column
+        has_y2: cython.int = d.y_mode[at] != SPLITMV
+        y: cython.Py_ssize_t = 16 * (row * canvas.y_stride + column)
+        u: cython.Py_ssize_t = canvas.u + 8 * (row * canvas.uv_stride + column)
+        v: cython.Py_ssize_t = u + canvas.v - canvas.u
         segment: cython.Py_ssize_t = d.segment[at]
         i: cython.Py_ssize_t
         block: cython.Py_ssize_t
@@ -267,6 +264,7 @@ class Requantizer:
             some = self.eob[25 * at + 24]
         else:
             self.eob[25 * at + 24] = 0
+        self.price = rate * self.skip_cost
         if (done & 0xFFFFFF) == 0 and some == 0:
             return 0
         for block in range(24):
@@ -281,9 +279,11 @@ class Requantizer:
                 total += rate * self.cost[kind * 288 + (36 if kind == 0 else 0) + 12 * i]
             some |= self.eob[25 * at + block]
             context[above_of[block]] = context[9 + left_of[block]] = self.eob[25 * at + block] > 0
-        if some and not self.dead_zone and total + rate * self.coded_cost >= rate * self.skip_cost:
-            some = 0
-        return some != 0
+        total += rate * self.coded_cost
+        if some == 0 or (not self.dead_zone and total >= self.price):
+            return 0
+        self.price = total
+        return 1
 
     @cython.cfunc
     @cython.nogil
@@ -292,17 +292,20 @@ class Requantizer:
         self,
         d: Decisions,
         canvas: Canvas,
-        at: cython.Py_ssize_t,
         column: cython.Py_ssize_t,
         row: cython.Py_ssize_t,
-        y: cython.Py_ssize_t,
-        u: cython.Py_ssize_t,
-        v: cython.Py_ssize_t,
         left: cython.p_uchar,
     ) -> cython.int:
-        """Make a B_PRED macroblock, whose blocks are predicted from each other; return whether anything is coded."""
+        """Quantise a B_PRED macroblock, making its luma, whose blocks are predicted from each other, on the way.
+
+        Return whether anything is coded.
+        """
         coeffs = cython.declare(cython.short[400])
         context = cython.declare(cython.uchar[18])
+        at: cython.Py_ssize_t = row * canvas.columns + column
+        y: cython.Py_ssize_t = 16 * (row * canvas.y_stride + column)
+        u: cython.Py_ssize_t = canvas.u + 8 * (row * canvas.uv_stride + column)
+        v: cython.Py_ssize_t = u + canvas.v - canvas.u
         segment: cython.Py_ssize_t = d.segment[at]
         f: cython.Py_ssize_t = 6 * segment
         c: cython.Py_ssize_t = 400 * self.coded
@@ -339,8 +342,6 @@ class Requantizer:
             some |= self.eob[e + block]
             context[above_of[block]] = context[9 + left_of[block]] = self.eob[e + block] > 0
         self.eob[e + 24] = 0
-        if some:
-            add_residue_chroma(self.level, c, self.eob, e, self.factor, f, canvas.frame, u, v, canvas.uv_stride)
         return some != 0
 
     @cython.cfunc
