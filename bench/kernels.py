@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import codec
-from codec import forward, inter, loopfilter, transform
+from codec import distortion, forward, inter, loopfilter, transform
 
 Case = tuple[str, Callable[[], object]]
 
@@ -96,6 +96,16 @@ def transform_cases(rng: np.random.Generator, mbw: int, mbh: int) -> Iterator[Ca
     yield "transform/forward", partial(forward.forward_frame, src, pred, mbw, mbh, b"\1" * n, out)
 
 
+def distance_cases(rng: np.random.Generator, mbw: int, mbh: int) -> Iterator[Case]:
+    """Every block of a plane against the one at its place in another."""
+    width, height = 16 * mbw, 16 * mbh
+    a, b = (scene(rng, mbw, mbh)[: width * height] for _ in range(2))
+    for name in distortion.MEASURES:
+        for size in ((16, 16), (8, 8), (4, 4)):
+            what = f"distortion/{name}, {256 // size[0] // size[1]} of {size[0]}x{size[1]}"
+            yield what, partial(distortion.distances, name, a, b, width, height, size)
+
+
 def measure(call: Callable[[], object], n: int, repeats: int) -> list[float]:
     """Sorted processor times of one macroblock in nanoseconds; a repeat lasts some milliseconds."""
     call()
@@ -122,7 +132,7 @@ def main() -> None:
     machine = platform.processor() or platform.machine()
     print(f"{codec.BUILD} on {machine}, {mbw}x{mbh} macroblocks, {args.repeats} repeats")
     print(f"{'ns a macroblock':42s}{'median':>9s}{'fastest':>9s}{'slowest':>9s}")
-    for cases in (inter_cases, filter_cases, transform_cases):
+    for cases in (inter_cases, filter_cases, transform_cases, distance_cases):
         for name, call in cases(np.random.default_rng(1), mbw, mbh):
             if not args.names or any(part in name for part in args.names):
                 times = measure(call, mbw * mbh, args.repeats)

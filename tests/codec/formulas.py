@@ -264,3 +264,21 @@ def intra_subblock(mode: int, edge: bytes) -> bytes:
         x = [at[k] for k in recipe]
         out.append((x[0] + x[1] + 1) >> 1 if len(x) == 2 else (x[0] + 2 * x[1] + x[2] + 2) >> 2)
     return bytes(out)
+
+
+# Distances of blocks
+
+
+def distance(measure: str, difference: Pixels) -> int:
+    """How large the difference of two blocks is."""
+    squares = int((difference**2).sum())
+    if measure == "sad":
+        return int(np.abs(difference).sum())
+    if measure == "sse":
+        return squares
+    if measure == "variance":
+        return squares - int(difference.sum()) ** 2 // difference.size
+    hadamard = np.array([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, -1, 1], [1, -1, 1, -1]])
+    h, w = difference.shape
+    blocks = [difference[i : i + 4, j : j + 4] for i in range(0, h, 4) for j in range(0, w, 4)]
+    return sum(int(np.abs(hadamard @ block @ hadamard.T).sum()) for block in blocks) // 2

@@ -38,7 +38,7 @@ def load(build: str, name: str) -> ModuleType:
 
 @pytest.fixture(scope="module", params=["uncompiled", *BUILDS])
 def kernels(request: pytest.FixtureRequest) -> SimpleNamespace:
-    names = ("transform", "forward", "intra", "inter", "loopfilter")
+    names = ("transform", "forward", "intra", "inter", "loopfilter", "distortion")
     return SimpleNamespace(**{name: load(request.param, name) for name in names})
 
 
@@ -238,3 +238,23 @@ def test_intra_block(kernels: SimpleNamespace, seed: int, size: int, mode: int, 
 def test_intra_subblock(kernels: SimpleNamespace, seed: int, mode: int) -> None:
     edge = picture(np.random.default_rng(seed), 13)
     check(kernels.intra.predict(mode, 4, edge), formulas.intra_subblock(mode, edge))
+
+
+# Distances of blocks
+
+
+@given(SEEDS, st.sampled_from([(16, 16), (16, 8), (8, 16), (8, 8), (4, 4)]))
+@settings(SLOW, max_examples=60)
+def test_distances(kernels: SimpleNamespace, seed: int, size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(seed)
+    mbw, mbh = size_of(rng)
+    width, height, (w, h) = 16 * mbw, 16 * mbh, size
+    one, other = picture(rng, width * height), picture(rng, width * height)
+    if rng.random() < 0.2:
+        one, other = bytes([255]) * len(one), bytes(len(one))  # as far as can be
+    difference = np.frombuffer(one, np.uint8).astype(np.int64) - np.frombuffer(other, np.uint8)
+    difference = difference.reshape(height, width)
+    blocks = [difference[i : i + h, j : j + w] for i in range(0, height, h) for j in range(0, width, w)]
+    for measure in kernels.distortion.MEASURES:
+        got = kernels.distortion.distances(measure, one, other, width, height, size)
+        assert got == [formulas.distance(measure, block) for block in blocks]
