@@ -33,6 +33,7 @@ _GOOD_QUALITY = 1_000_000
 _PACKET_FRAME, _PACKET_STATS = 0, 1
 _FRAME_IS_KEY, _FRAME_IS_INVISIBLE = 1, 4
 _SET_CPU_USED, _SET_AUTO_ALT_REF, _SET_CQ_LEVEL = 13, 14, 25
+_SET_ARNR_FRAMES, _SET_ARNR_STRENGTH = 21, 22
 _ABI_MISMATCH = 3
 _IMAGE_I420 = 0x102
 
@@ -138,8 +139,20 @@ _DEFAULTS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Altref:
+    """How libvpx makes hidden frames from frames to come: from how many of them, filtered how strongly."""
+
+    lag: int = 25
+    """How many frames libvpx looks ahead."""
+    frames: int = 0
+    """From how many frames noise is averaged away, 0 to 15."""
+    strength: int = 3
+    """How much frames may differ and still be averaged, 0 to 6."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """How libvpx shall encode: constant quality, deadline good, one thread, two passes, no altref frames."""
+    """How libvpx shall encode: constant quality, deadline good, one thread, two passes."""
 
     width: int
     height: int
@@ -151,6 +164,8 @@ class Settings:
     """libvpx's cpu-used, 0 (slow) to 16."""
     key_frames: bool = False
     """Whether libvpx may place key frames after the first frame (at scene cuts)."""
+    altref: Altref | None = None
+    """Hidden frames, or none: then libvpx makes one packet of every frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +183,7 @@ Progress = Callable[[int], object]
 def encode(
     frames: Sequence[bytes | memoryview], settings: Settings, progress: Progress | None = None, *, padded: bool = False
 ) -> list[Packet]:
-    """Encode raw frames in two passes; returns a packet a frame, in order.
+    """Encode raw frames in two passes; returns a packet a frame, in order, and between them hidden frames if any.
 
     A frame is its planes Y, U and V one after the other: tightly packed (I420), or `padded` to whole macroblocks as in
     the codec's rasters. Raises EncoderError when libvpx refuses.
@@ -183,8 +198,9 @@ def encode(
         if packet.kind == _PACKET_FRAME:
             data = ctypes.string_at(packet.frame.buffer.data, packet.frame.buffer.size)
             packets.append(Packet(data, bool(packet.frame.flags & _FRAME_IS_KEY)))
-    if len(packets) != len(frames):
-        raise EncoderError(f"libvpx made {len(packets)} frames of {len(frames)}; this build of libvpx cannot be used")
+    shown = sum(packet.data[0] >> 4 & 1 for packet in packets if packet.data)
+    if shown != len(frames):
+        raise EncoderError(f"libvpx made {shown} frames of {len(frames)}; this build of libvpx cannot be used")
     return packets
 
 
@@ -207,7 +223,11 @@ def _run(
     started = library.vpx_codec_enc_init_ver(encoder, _interface(), ctypes.byref(config), 0, _abi_version())
     _check(library, encoder, started, "start")
     try:
-        for control, value in ((_SET_CPU_USED, settings.speed), (_SET_AUTO_ALT_REF, 0), (_SET_CQ_LEVEL, settings.cq)):
+        controls = {_SET_CPU_USED: settings.speed, _SET_AUTO_ALT_REF: 0, _SET_CQ_LEVEL: settings.cq}
+        if hidden := settings.altref:
+            controls[_SET_AUTO_ALT_REF] = 1
+            controls |= {_SET_ARNR_FRAMES: hidden.frames, _SET_ARNR_STRENGTH: hidden.strength}
+        for control, value in controls.items():
             _check(library, encoder, library.vpx_codec_control_(encoder, control, _Int(value)), "take a setting")
         image, pixels = _image(settings.width, settings.height, grid)
         for index, frame in enumerate(frames):
@@ -247,6 +267,7 @@ def _configure(settings: Settings, stats: bytes) -> tuple[_Config, object]:
     config.min_quantizer, config.max_quantizer = 0, 63
     config.key_frame_mode = _KEY_FRAMES_AUTO if settings.key_frames else _KEY_FRAMES_DISABLED
     config.key_frame_min_distance, config.key_frame_max_distance = 0, 9999
+    config.lag_in_frames = settings.altref.lag if settings.altref else 0
     config.passes = _LAST_PASS if stats else _FIRST_PASS
     kept = ctypes.create_string_buffer(stats, len(stats)) if stats else None
     if kept is not None:
