@@ -5,39 +5,7 @@ import cython
 if cython.compiled:
     from cython.cimports.codec.inlining import ALWAYS_INLINE  # noqa: F401
 
-from codec.interpolation import copy_across, copy_down, filter_across, filter_down, taps  # inlined
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def interpolate(
-    dst: cython.p_uchar,
-    o: cython.Py_ssize_t,
-    o_stride: cython.Py_ssize_t,
-    src: cython.p_uchar,
-    s: cython.Py_ssize_t,
-    stride: cython.Py_ssize_t,
-    fx: cython.Py_ssize_t,
-    fy: cython.Py_ssize_t,
-    w: cython.Py_ssize_t,
-    h: cython.Py_ssize_t,
-) -> cython.void:
-    """Luma: w x h pixels; fx and fy are the taps' offsets."""
-    lines = cython.declare(cython.ushort[336])
-    n: cython.Py_ssize_t = 16 if w == 16 else 8  # fewer lanes than 8 are no faster
-    above: cython.Py_ssize_t = 2 if fy else 0
-    rows: cython.Py_ssize_t = h + 5 if fy else h
-    s -= above * stride
-    if fx:
-        filter_across(src, s, stride, 1, fx, 1, rows, n, lines)
-    else:
-        copy_across(src, s, stride, rows, n, lines)
-    if fy:
-        filter_down(lines, 32, fy, 1, h, w, dst, o, o_stride)
-    else:
-        copy_down(lines, 0, h, w, dst, o, o_stride)
+from codec.interpolation import copy_across, copy_down, filter_across, filter_down, interpolate, taps  # inlined
 
 
 @cython.cfunc

@@ -1,4 +1,4 @@
-"""The two passes of sub-pixel interpolation, RFC 6386 §18.3, pasted into codec/inter.py.
+"""The two passes of sub-pixel interpolation, RFC 6386 §18.3, pasted into what predicts and what searches.
 
 A block is predicted in two passes, through `lines`: rows of 16 numbers of 16 bits that hold pixels. A pass whose
 fraction is zero only copies. The sum of a filter is offset by 64 (128 times that, before the shift) and so never
@@ -7,7 +7,7 @@ negative: it fits 16 unsigned bits, which are twice as many lanes as 32.
 
 import cython
 
-__all__ = ["copy_across", "copy_down", "filter_across", "filter_down", "taps"]
+__all__ = ["copy_across", "copy_down", "filter_across", "filter_down", "interpolate", "taps"]
 
 # Taps for pixels -2..3 around the position, by eighths of a pixel; they sum to 128. The second half is bilinear.
 SIX_TAPS = (
@@ -150,3 +150,35 @@ def copy_down(
     for r in range(rows):
         for j in range(n):
             dst[o + r * stride + j] = lines[l + 16 * r + j]
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def interpolate(
+    dst: cython.p_uchar,
+    o: cython.Py_ssize_t,
+    o_stride: cython.Py_ssize_t,
+    src: cython.p_uchar,
+    s: cython.Py_ssize_t,
+    stride: cython.Py_ssize_t,
+    fx: cython.Py_ssize_t,
+    fy: cython.Py_ssize_t,
+    w: cython.Py_ssize_t,
+    h: cython.Py_ssize_t,
+) -> cython.void:
+    """Luma: w x h pixels; fx and fy are the taps' offsets."""
+    lines = cython.declare(cython.ushort[336])
+    n: cython.Py_ssize_t = 16 if w == 16 else 8  # fewer lanes than 8 are no faster
+    above: cython.Py_ssize_t = 2 if fy else 0
+    rows: cython.Py_ssize_t = h + 5 if fy else h
+    s -= above * stride
+    if fx:
+        filter_across(src, s, stride, 1, fx, 1, rows, n, lines)
+    else:
+        copy_across(src, s, stride, rows, n, lines)
+    if fy:
+        filter_down(lines, 32, fy, 1, h, w, dst, o, o_stride)
+    else:
+        copy_down(lines, 0, h, w, dst, o, o_stride)
