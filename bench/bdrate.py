@@ -28,7 +28,7 @@ from bench.clips import MEDIA, ROOT, frames, shared
 from bench.table import Row, show
 from codec.ivf import read_ivf
 from pipelines import libvpx
-from pipelines.encode.plan import Plan, Settings
+from pipelines.encode.plan import Chunk, Plan, Settings
 from pipelines.encode.worker import encode_chunk
 from pipelines.media.source import Colour, Source
 from pipelines.quality import bd_rate, psnr, squared_error, ssim
@@ -59,14 +59,15 @@ Encode = Callable[..., list[libvpx.Packet]]
 class Desk:
     """The world of a worker, in memory (see `pipelines.encode.context`)."""
 
-    def __init__(self, images: Sequence[codec.Image], plan: Plan) -> None:
-        self.images, self.plan = images, plan
+    def __init__(self, images: Sequence[codec.Image], chunks: Sequence[Chunk]) -> None:
+        self.images = images
+        self.chunks = {chunk.source: chunk for chunk in chunks}
         self.messages: dict[str, bytes] = {}
         self.results: dict[str, bytes] = {}
 
     def fetch(self, name: str) -> memoryview:
         """Raw video of a chunk."""
-        chunk = next(chunk for chunk in self.plan.chunks() if chunk.source == name)
+        chunk = self.chunks[name]
         wanted = self.images[chunk.first - chunk.lead : chunk.first + chunk.frames]
         return memoryview(b"".join(image.raster for image in wanted))
 
@@ -144,10 +145,10 @@ def chained(name: str, count: int, cq: int, frame_mean: bool, chunk: int, chain:
     both = rate.numerator, rate.denominator
     size = images[0].width, images[0].height
     source = Source(name, *size, (1, 1), both[::-1], both, True, len(images), Colour())
-    plan = Plan(source, Settings(chunk_frames=chunk, chain=chain, cq=cq), len(images))
-    desk = Desk(images, plan)
+    chunks = list(Plan(source, Settings(chunk_frames=chunk, chain=chain, cq=cq)).chunks(len(images)))
+    desk = Desk(images, chunks)
     packets = []
-    for part in plan.chunks():
+    for part in chunks:
         encode_chunk(desk, part)
         packets += [data for _, data in read_ivf(io.BytesIO(desk.results.pop(part.result)))[1]]
     return judged(images, packets, frame_mean)

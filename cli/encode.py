@@ -47,6 +47,7 @@ def _processors() -> int:
     show_default=True,
     help="libvpx's cpu-used: 0 slow and small, 5 fast and large.",
 )
+@click.option("--no-scene-cuts", is_flag=True, help="Begin no chain, and so no key frame, where a scene begins.")
 @click.option(
     "--workers",
     metavar="W",
@@ -67,6 +68,7 @@ def encode(
     chain: int,
     cq: int,
     speed: int,
+    no_scene_cuts: bool,
     workers: int,
     overwrite: bool,
     no_audio: bool,
@@ -89,7 +91,7 @@ def encode(
     from pipelines.encode.plan import Settings
 
     with told_in_a_line():
-        settings = Settings(chunk_frames, chain, cq, speed)
+        settings = Settings(chunk_frames, chain, cq, speed, scene_cuts=not no_scene_cuts)
         with display(quiet) as progress:
             report = encode_file(
                 source,

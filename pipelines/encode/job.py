@@ -70,24 +70,24 @@ def encode_file(
         joiner = Joiner(file, kind, _sound_of if sound and kind != "ivf" else None, record)
         runner = Runner(source, settings, workers, joiner, watch, record)
         try:
-            plan = runner.run()
+            film = runner.run()
             joiner.finish()
         finally:
             joiner.close()
     rate = joiner.frames / joiner.duration
     return Report(
         frames=joiner.frames,
-        width=plan.source.width,
-        height=plan.source.height,
+        width=film.width,
+        height=film.height,
         fps=round(float(rate), 3),
         bytes=output.path.stat().st_size,
         kbps=round(float(joiner.video_bytes * 8 / joiner.duration / 1000), 3),
         key_frames=joiner.key_frames,
-        chunks=plan.chunk_count,
-        chains=plan.chain_count,
+        chunks=len(runner.chunks),
+        chains=sum(chunk.position == 0 for chunk in runner.chunks),
         wall_s=round(time.monotonic() - began, 3),
         cpu_s={stage: round(seconds, 3) for stage, seconds in runner.progress.cpu_s.items()},
-        warnings=_warnings(plan.source, kind if sound else "", runner.progress, joiner.damaged_sound),
+        warnings=_warnings(film, kind if sound else "", runner.progress, joiner.damaged_sound),
     )
 
 

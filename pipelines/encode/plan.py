@@ -6,11 +6,14 @@ chain 0                          chain 1
 └─────────┴─────────┴─────────┘  └─────────┴─────────┘
  K i i i i i i i i i i i i i i    K i i i i i i i i i     K key frame, i interframe
           l         l                      l              l lead frame: the frame before, encoded and thrown away
+
+A chunk has N frames, and one at the end of a scene or of the film a few less or more. A chain has X chunks, or ends
+with its scene: nothing before a cut helps to predict what is behind it, so the key frame costs nothing there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
@@ -29,11 +32,72 @@ class Settings(msgspec.Struct, frozen=True):
     """Quality, 0 (best) to 63: libvpx's cq-level."""
     speed: int = 2
     """libvpx's cpu-used with deadline good, 0 (slow, small) to 5 (fast, large)."""
+    scene_cuts: bool = True
+    """Whether a scene begins a chain."""
 
     def __post_init__(self) -> None:
         for name, least, most in (("chunk_frames", 1, 10_000), ("chain", 1, 10_000), ("cq", 0, 63), ("speed", 0, 5)):
             if not least <= (value := getattr(self, name)) <= most:
                 raise SettingsError(f"{name} must be {least} to {most}, not {value}")
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """A stretch of the film that becomes one chunk."""
+
+    index: int
+    first: int
+    """The number of its first frame in the film."""
+    frames: int
+    chain: int
+    position: int
+    """Its place in the chain, from 0."""
+    continues: bool
+    """Whether the next chunk belongs to the same chain."""
+
+
+class Cutter:
+    """Cuts a film into stretchs while it is read. Told of each frame, in order, and how the film goes on from there."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._index = self._first = self._frames = self._chain = self._position = 0
+
+    @property
+    def ahead(self) -> int:
+        """How many of the next frames it needs to know.
+
+        A chunk of fewer would give libvpx nothing to plan with: the chunk before it takes them, up to this many.
+        """
+        return max(1, min(8, self._settings.chunk_frames // 4))
+
+    @property
+    def most_frames(self) -> int:
+        """How many frames a stretch can have."""
+        return self._settings.chunk_frames + self.ahead - 1
+
+    @property
+    def lead(self) -> bool:
+        """Whether the chunk at hand continues a chain."""
+        return self._position > 0
+
+    def take(self, ahead: Sequence[bool]) -> Stretch | None:
+        """Take the next frame; returns the stretch that ends with it, if one does.
+
+        `ahead`: of each frame after it, whether it begins a scene; fewer than `self.ahead` of them end the film.
+        """
+        self._frames += 1
+        scene_ends = not ahead or ahead[0]
+        soon = len(ahead) < self.ahead or any(ahead[: self.ahead])
+        if not scene_ends and (self._frames < self._settings.chunk_frames or soon):
+            return None
+        continues = not scene_ends and self._position < self._settings.chain - 1
+        stretch = Stretch(self._index, self._first, self._frames, self._chain, self._position, continues)
+        self._index += 1
+        self._first += self._frames
+        self._frames = 0
+        self._chain += not continues
+        self._position = self._position + 1 if continues else 0
+        return stretch
 
 
 class Chunk(msgspec.Struct, frozen=True):
@@ -75,36 +139,23 @@ class Chunk(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A film, how it is to be encoded, and (about, until the film was read to its end) how many frames it has."""
+    """A film and how it is to be encoded: what makes a chunk of a stretch."""
 
     source: Source
     settings: Settings
-    frames: int
 
-    @property
-    def chunk_count(self) -> int:
-        """How many chunks there are."""
-        return -(-self.frames // self.settings.chunk_frames)
-
-    @property
-    def chain_count(self) -> int:
-        """How many chains there are."""
-        return -(-self.chunk_count // self.settings.chain)
-
-    def chunk(self, index: int) -> Chunk:
-        """What the worker of chunk `index` needs to know."""
-        settings, first = self.settings, index * self.settings.chunk_frames
-        chain, position = divmod(index, settings.chain)
-        last_of_chain = position == settings.chain - 1 or index == self.chunk_count - 1
+    def chunk(self, stretch: Stretch) -> Chunk:
+        """What the worker of a stretch needs to know."""
+        settings = self.settings
         return Chunk(
-            index=index,
-            first=first,
-            frames=min(settings.chunk_frames, self.frames - first),
-            lead=position > 0,
-            chain=chain,
-            position=position,
-            previous=None if position == 0 else index - 1,
-            next=None if last_of_chain else index + 1,
+            index=stretch.index,
+            first=stretch.first,
+            frames=stretch.frames,
+            lead=stretch.position > 0,
+            chain=stretch.chain,
+            position=stretch.position,
+            previous=stretch.index - 1 if stretch.position else None,
+            next=stretch.index + 1 if stretch.continues else None,
             width=self.source.width,
             height=self.source.height,
             rate=self.source.rate,
@@ -112,10 +163,10 @@ class Plan(msgspec.Struct, frozen=True):
             speed=settings.speed,
         )
 
-    def chunks(self) -> Iterator[Chunk]:
-        """Every chunk in the order of the film."""
-        return map(self.chunk, range(self.chunk_count))
-
-    def with_frames(self, frames: int) -> Plan:
-        """The same plan for a film of another length; chunks that do not reach its end stay what they were."""
-        return msgspec.structs.replace(self, frames=frames)
+    def chunks(self, frames: int, scenes: Collection[int] = ()) -> Iterator[Chunk]:
+        """Every chunk, in order, of a film with so many frames where new scenes begin with these."""
+        cutter = Cutter(self.settings)
+        for number in range(frames):
+            after = range(number + 1, min(number + 1 + cutter.ahead, frames))
+            if stretch := cutter.take([later in scenes for later in after]):
+                yield self.chunk(stretch)

@@ -21,7 +21,7 @@ import codec
 from codec.ivf import read_ivf
 from pipelines import libvpx, quality
 from pipelines.encode.job import Report, encode_file, measured
-from pipelines.encode.plan import Chunk, Plan, Settings
+from pipelines.encode.plan import Chunk, Cutter, Plan, Settings
 from pipelines.encode.worker import RawVideo, encode_chunk
 from pipelines.errors import InputError, OutputError, PipelineError, SettingsError, TruncatedInput
 from pipelines.media.packets import open_vp8
@@ -317,7 +317,7 @@ def test_memory_does_not_grow_with_the_film(tmp_path: Path) -> None:
 
 def chunk(**changes: Any) -> Chunk:
     source = Source("in", 64, 48, (1, 1), (1, 25), (25, 1), True, 100, Colour())
-    return msgspec.structs.replace(Plan(source, QUICK, 100).chunk(0), **changes)
+    return msgspec.structs.replace(next(Plan(source, QUICK).chunks(100)), **changes)
 
 
 class World:
@@ -348,12 +348,12 @@ def test_the_program_needs_nothing_but_a_context(tmp_path: Path) -> None:
     """Two chunks run by hand join into one stream, and a second run gives the same bytes."""
     with Reader(str(clips.make(tmp_path / "in.mp4", frames=12, size=(64, 48)))) as reader:
         raw = [codec.Image.from_planes(*picture.planes).raster for picture in reader]
-        plan = Plan(reader.source, QUICK, 12)
+        plan = Plan(reader.source, QUICK)
     results = []
     for _ in range(2):
         messages: dict[str, bytes] = {}
         stream: list[bytes] = []
-        for part in plan.chunks():
+        for part in plan.chunks(12):
             world = World(b"".join(raw[part.first - part.lead : part.first + part.frames]), messages)
             encode_chunk(world, part)
             _, frames = read_ivf(io.BytesIO(world.stored[part.result]))
@@ -370,14 +370,25 @@ def test_the_program_needs_nothing_but_a_context(tmp_path: Path) -> None:
     frames=st.integers(1, 500),
     chunk_frames=st.integers(1, 40),
     chain=st.integers(1, 20),
+    scenes=st.sets(st.integers(1, 499)),
 )
-def test_a_plan_covers_the_film_once(frames: int, chunk_frames: int, chain: int) -> None:
+def test_a_plan_covers_the_film_once(frames: int, chunk_frames: int, chain: int, scenes: set[int]) -> None:
     source = Source("in", 64, 48, (1, 1), (1, 25), (25, 1), True, 0, Colour())
-    plan = Plan(source, Settings(chunk_frames, chain), frames)
-    chunks = list(plan.chunks())
+    settings = Settings(chunk_frames, chain)
+    plan = Plan(source, settings)
+    chunks = list(plan.chunks(frames, scenes))
     assert [n for c in chunks for n in range(c.first, c.first + c.frames)] == list(range(frames))
-    assert len(chunks) == plan.chunk_count
-    assert len({c.chain for c in chunks}) == plan.chain_count
+    assert [c.index for c in chunks] == list(range(len(chunks)))
+    heads = [c.first for c in chunks if c.position == 0]
+    assert scenes & set(range(frames)) <= set(heads)
+    ends = {*scenes, frames}
+    cutter = Cutter(settings)
+    for c, following in pairwise([*chunks, None]):
+        assert c.frames <= cutter.most_frames
+        assert c.frames >= chunk_frames or c.first + c.frames in ends
+        assert c.frames >= cutter.ahead or c.first in {0, *scenes}
+        assert (c.next is None) == (following is None or following.position == 0)
+        assert c.next is not None or c.position == chain - 1 or c.first + c.frames in ends
     for c in chunks:
         assert c.lead == (c.previous is not None) == (c.position > 0)
         if c.next is not None:
@@ -385,6 +396,7 @@ def test_a_plan_covers_the_film_once(frames: int, chunk_frames: int, chain: int)
         if c.previous is not None:
             assert chunks[c.previous].next == c.index
             assert chunks[c.previous].chain == c.chain
+    assert len({c.chain for c in chunks}) == len(heads)
     assert msgspec.json.decode(msgspec.json.encode(plan), type=Plan) == plan
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(chunks[-1]), type=Chunk) == chunks[-1]
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import msgspec
 
 from pipelines.encode.context import Stage
-from pipelines.encode.plan import Chunk
+from pipelines.encode.plan import Chunk, Settings, Stretch
 from pipelines.encode.record import Span
 from pipelines.media.source import Source
 
@@ -27,8 +27,7 @@ class Open(msgspec.Struct, tag=True, frozen=True):
     """Runner to reader: open this file and say what it is."""
 
     path: str
-    chunk_frames: int
-    chain: int
+    settings: Settings
 
 
 class ReadMore(msgspec.Struct, tag=True, frozen=True):
@@ -47,6 +46,7 @@ class Opened(msgspec.Struct, tag=True, frozen=True):
 class ChunkRead(msgspec.Struct, tag=True, frozen=True):
     """Reader to runner: the next chunk, its raw video beside it as an open file."""
 
+    stretch: Stretch
     times: list[int]
     """When each of its frames (not the lead frame) is shown, in the source's time base."""
     durations: list[int]

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import mmap
 import time
+from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 
 from pipelines.encode.local.channel import POPULATE, Channel, ChunkRead, Open, Opened, ReadMore, memory_file
+from pipelines.encode.plan import Cutter, Settings, Stretch
 from pipelines.encode.record import Span
 from pipelines.media.read import Picture, Reader
 
@@ -21,7 +24,7 @@ def read_film(channel: Channel) -> None:
     assert isinstance(request, Open)
     with Reader(request.path) as reader:
         channel.send(Opened(reader.source))
-        chunks = _Chunks(reader, request.chunk_frames, request.chain)
+        chunks = _Chunks(reader, request.settings)
         last = False
         while not last:
             more, _ = channel.receive_as_child()
@@ -32,14 +35,13 @@ def read_film(channel: Channel) -> None:
 
 
 class _Chunks:
-    """Cuts the film: every chunk but a chain's first begins with the frame before it."""
+    """Writes the film chunk by chunk; every chunk but a chain's first begins with the frame before it."""
 
-    def __init__(self, reader: Reader, chunk_frames: int, chain: int) -> None:
-        self._reader, self._frames, self._chain = reader, chunk_frames, chain
-        self._pictures: Iterator[Picture] = iter(reader)
-        self._due = next(self._pictures)  # read ahead by one, to know which chunk is the last
+    def __init__(self, reader: Reader, settings: Settings) -> None:
+        self._reader, self._cutter = reader, Cutter(settings)
+        self._pictures = _with_scenes(reader) if settings.scene_cuts else ((picture, False) for picture in reader)
+        self._window = deque(islice(self._pictures, 1 + self._cutter.ahead))
         self._before = b""
-        self._index = 0
         self._files: dict[int, int] = {}
         self._spare: list[int] = []
         self._spent = time.process_time()
@@ -49,27 +51,34 @@ class _Chunks:
         began = time.monotonic()
         self._spare += [self._files.pop(index) for index in done]
         size = self._reader.source.frame_size
-        room = (1 + self._frames) * size
-        file = self._files[self._index] = self._spare.pop() if self._spare else memory_file(room)
-        lead = self._index % self._chain > 0
+        room = (1 + self._cutter.most_frames) * size
+        file = self._spare.pop() if self._spare else memory_file(room)
         times: list[int] = []
         durations: list[int] = []
-        last = False
+        stretch: Stretch | None = None
         with mmap.mmap(file, room, mmap.MAP_SHARED | POPULATE) as memory, memoryview(memory) as target:
-            if lead:
+            end = 0
+            if self._cutter.lead:
                 target[:size] = self._before
-            while len(times) < self._frames and not last:
-                start = (lead + len(times)) * size
-                with target[start : start + size] as place:
-                    self._due.write_raster(place)
-                times.append(self._due.pts)
-                durations.append(self._due.duration)
-                following = next(self._pictures, None)
-                last = following is None
-                self._due = following or self._due
-            end = (lead + len(times)) * size
+                end = size
+            while stretch is None:
+                picture, _ = self._window.popleft()
+                with target[end : end + size] as place:
+                    picture.write_raster(place)
+                end += size
+                times.append(picture.pts)
+                durations.append(picture.duration)
+                self._window.extend(islice(self._pictures, 1))
+                stretch = self._cutter.take([begins for _, begins in self._window])
             self._before = bytes(target[end - size : end])
-        self._index += 1
+        self._files[stretch.index] = file
         before, self._spent = self._spent, time.process_time()
+        last = not self._window
         span = Span("read", began, time.monotonic())
-        return file, ChunkRead(times, durations, last, self._reader.damaged, self._spent - before, span)
+        return file, ChunkRead(stretch, times, durations, last, self._reader.damaged, self._spent - before, span)
+
+
+def _with_scenes(reader: Reader) -> Iterator[tuple[Picture, bool]]:
+    from pipelines.encode.cuts import marked  # here, since it brings numpy
+
+    return marked(reader, lambda picture: picture.planes[0])

@@ -37,9 +37,10 @@ from pipelines.encode.local.channel import (
     Waits,
 )
 from pipelines.encode.local.scheduler import Instruction, Join, Read, Resume, Scheduler, Start
-from pipelines.encode.plan import Plan, Settings
+from pipelines.encode.plan import Chunk, Plan, Settings
 from pipelines.encode.record import Record, Span
 from pipelines.encode.sink import Piece, Sink
+from pipelines.media.source import Source
 
 STAGES = ("read", "encode", "decode", "rebase", "join")
 
@@ -123,6 +124,8 @@ class Runner:
         self, path: str, settings: Settings, workers: int, sink: Sink, watch: Watch, record: Record | None = None
     ) -> None:
         self.progress = Progress()
+        self.chunks: list[Chunk] = []
+        """Those that were read."""
         self._record = record
         self._path, self._settings, self._sink, self._watch = path, settings, sink, watch
         self._workers = workers
@@ -136,26 +139,25 @@ class Runner:
         self._pieces: dict[int, ChunkRead] = {}
         self._results: dict[str, bytes] = {}
         self._messages: dict[str, bytes] = {}
-        self._read = 0
         self._done: list[int] = []
 
-    def run(self) -> Plan:
-        """Do the job; returns the plan with the true number of frames. No process is left behind, whatever happens."""
+    def run(self) -> Source:
+        """Do the job; returns what was read. No process is left behind, whatever happens."""
         try:
             self._reader = self._start("read", "the reader")
-            self._reader.send(Open(self._path, self._settings.chunk_frames, self._settings.chain))
+            self._reader.send(Open(self._path, self._settings))
             for _ in range(self._workers):
                 self._idle.append(self._start("work", f"worker {len(self._processes)}"))
             while self._plan is None or not self._scheduler.done:
                 if self._plan is not None:
                     for instruction in self._scheduler.instructions():
-                        self._obey(self._plan, instruction)
+                        self._obey(self._plan.source, instruction)
                     self._watch(self.progress)
                     if self._scheduler.done:
                         break
                 for key, _ in self._selector.select():
                     self._listen(key.data)
-            return self._plan
+            return self._plan.source
         finally:
             self._end()
 
@@ -190,8 +192,8 @@ class Runner:
     def _hear(self, process: _Process, message: FromChild, files: list[int]) -> None:
         match message:
             case Opened(source):
-                self._plan = Plan(source, self._settings, max(source.frames, self._settings.chunk_frames))
-                self.progress.frames = self._plan.frames
+                self._plan = Plan(source, self._settings)
+                self.progress.frames = source.frames
                 self._sink.begin(source)
             case ChunkRead():
                 self._take(message, files[0])
@@ -221,26 +223,23 @@ class Runner:
                 raise self._failure(process, kind, text)
 
     def _take(self, message: ChunkRead, file: int) -> None:
-        """The reader delivered a chunk: only now is it known how the film goes on."""
+        """The reader delivered a chunk."""
         assert self._plan is not None
-        index, read = self._read, self._read * self._settings.chunk_frames + len(message.times)
-        self._note("reader", index, [message.span])
-        self._raw[index] = file
-        self._pieces[index] = message
-        self._read += 1
-        if message.last:
-            self._plan = self._plan.with_frames(read)
-        elif self._plan.frames <= read:
-            self._plan = self._plan.with_frames(read + 1)
+        chunk = self._plan.chunk(message.stretch)
+        self.chunks.append(chunk)
+        self._raw[chunk.index] = file
+        self._pieces[chunk.index] = message
+        self._note("reader", chunk.index, [message.span])
         self._scheduler.chunk_was_read()
         if message.last:
             self._scheduler.film_has_ended()
             self._retire(self._reader)
-        self.progress.frames, self.progress.exact = self._plan.frames, message.last
+        read = chunk.first + chunk.frames
+        self.progress.frames, self.progress.exact = max(read, 0 if message.last else self.progress.frames), message.last
         self.progress.damaged = message.damaged
         self.progress.add("read", len(message.times), message.cpu_s)
 
-    def _obey(self, plan: Plan, instruction: Instruction) -> None:
+    def _obey(self, source: Source, instruction: Instruction) -> None:
         match instruction:
             case Read():
                 self._reader.send(ReadMore(self._done))
@@ -251,8 +250,8 @@ class Runner:
                 self._by_chunk[index] = process
                 file = self._raw.pop(index)
                 try:
-                    chunk = plan.chunk(index)
-                    process.send(Run(chunk, (chunk.lead + chunk.frames) * plan.source.frame_size), (file,))
+                    chunk = self.chunks[index]
+                    process.send(Run(chunk, (chunk.lead + chunk.frames) * source.frame_size), (file,))
                 finally:
                     os.close(file)
             case Resume(index):
@@ -261,7 +260,7 @@ class Runner:
                 process.send(Deliver(self._messages.pop(process.waits_for)))
                 process.waits_for = None
             case Join(index):
-                chunk, read = plan.chunk(index), self._pieces.pop(index)
+                chunk, read = self.chunks[index], self._pieces.pop(index)
                 del self._by_chunk[index]
                 before, began = os.times(), time.monotonic()
                 self._sink.append(Piece(self._results.pop(chunk.result), read.times, read.durations))
