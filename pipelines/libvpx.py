@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 from pipelines.errors import EncoderError
 
@@ -27,9 +28,9 @@ _Int = ctypes.c_int
 
 # vpx_encoder.h, vp8cx.h
 _ONE_PASS, _FIRST_PASS, _LAST_PASS = 0, 1, 2
-_CONSTRAINED_QUALITY = 2
+_VARIABLE_BITRATE, _CONSTRAINED_QUALITY = 0, 2
 _KEY_FRAMES_DISABLED, _KEY_FRAMES_AUTO = 0, 1
-_GOOD_QUALITY = 1_000_000
+_DEADLINES = {"good": 1_000_000, "realtime": 1}
 _PACKET_FRAME, _PACKET_STATS = 0, 1
 _FRAME_IS_KEY, _FRAME_IS_INVISIBLE = 1, 4
 _SET_CPU_USED, _SET_AUTO_ALT_REF, _SET_CQ_LEVEL = 13, 14, 25
@@ -152,7 +153,7 @@ class Altref:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How libvpx shall encode: constant quality, deadline good, one thread, two passes."""
+    """How libvpx shall encode: one thread; if nothing else is said, constant quality, deadline good, two passes."""
 
     width: int
     height: int
@@ -166,6 +167,10 @@ class Settings:
     """Whether libvpx may place key frames after the first frame (at scene cuts)."""
     altref: Altref | None = None
     """Hidden frames, or none: then libvpx makes one packet of every frame."""
+    quantizer: int | None = None
+    """One quantizer for every frame, 0 to 63, in a single pass; `cq` counts for nothing then."""
+    deadline: Literal["good", "realtime"] = "good"
+    """For realtime, a negative `speed` means just that speed; a positive one is a bound on how libvpx adapts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,16 +188,17 @@ Progress = Callable[[int], object]
 def encode(
     frames: Sequence[bytes | memoryview], settings: Settings, progress: Progress | None = None, *, padded: bool = False
 ) -> list[Packet]:
-    """Encode raw frames in two passes; returns a packet a frame, in order, and between them hidden frames if any.
+    """Encode raw frames; returns a packet a frame, in order, and between them hidden frames if any.
 
     A frame is its planes Y, U and V one after the other: tightly packed (I420), or `padded` to whole macroblocks as in
     the codec's rasters. Raises EncoderError when libvpx refuses.
     """
     grid = 16 if padded else 1
     stats = bytearray()
-    for packet in _run(frames, settings, grid, b"", functools.partial(progress, 1) if progress else None):
-        if packet.kind == _PACKET_STATS:
-            stats += ctypes.string_at(packet.frame.buffer.data, packet.frame.buffer.size)
+    if settings.quantizer is None:
+        for packet in _run(frames, settings, grid, b"", functools.partial(progress, 1) if progress else None):
+            if packet.kind == _PACKET_STATS:
+                stats += ctypes.string_at(packet.frame.buffer.data, packet.frame.buffer.size)
     packets: list[Packet] = []
     for packet in _run(frames, settings, grid, bytes(stats), functools.partial(progress, 2) if progress else None):
         if packet.kind == _PACKET_FRAME:
@@ -229,16 +235,17 @@ def _run(
             controls |= {_SET_ARNR_FRAMES: hidden.frames, _SET_ARNR_STRENGTH: hidden.strength}
         for control, value in controls.items():
             _check(library, encoder, library.vpx_codec_control_(encoder, control, _Int(value)), "take a setting")
+        deadline = _DEADLINES[settings.deadline]
         image, pixels = _image(settings.width, settings.height, grid)
         for index, frame in enumerate(frames):
             pixels[:] = frame
-            encoded = library.vpx_codec_encode(encoder, ctypes.byref(image), index, 1, 0, _GOOD_QUALITY)
+            encoded = library.vpx_codec_encode(encoder, ctypes.byref(image), index, 1, 0, deadline)
             _check(library, encoder, encoded, "encode")
             yield from _packets(library, encoder)
             if progress:
                 progress()
         while True:
-            finished = library.vpx_codec_encode(encoder, None, len(frames), 1, 0, _GOOD_QUALITY)
+            finished = library.vpx_codec_encode(encoder, None, len(frames), 1, 0, deadline)
             _check(library, encoder, finished, "finish")
             last = list(_packets(library, encoder))
             yield from last
@@ -269,6 +276,9 @@ def _configure(settings: Settings, stats: bytes) -> tuple[_Config, object]:
     config.key_frame_min_distance, config.key_frame_max_distance = 0, 9999
     config.lag_in_frames = settings.altref.lag if settings.altref else 0
     config.passes = _LAST_PASS if stats else _FIRST_PASS
+    if settings.quantizer is not None:
+        config.passes, config.end_usage = _ONE_PASS, _VARIABLE_BITRATE
+        config.min_quantizer = config.max_quantizer = settings.quantizer
     kept = ctypes.create_string_buffer(stats, len(stats)) if stats else None
     if kept is not None:
         config.stats = _Buffer(ctypes.addressof(kept), len(stats))
