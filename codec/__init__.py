@@ -1,4 +1,4 @@
-"""VP8 whose state is a value: decoding, parsing and rebasing as pure functions (RFC 6386)."""
+"""VP8 whose state is a value: decoding, parsing, rebasing and encoding as pure functions (RFC 6386)."""
 
 from codec import _select
 
@@ -7,6 +7,7 @@ BUILD = _select.select(__path__)
 
 from codec.assemble import Coded  # noqa: E402  the build must be chosen first
 from codec.decode import decode, parse  # noqa: E402
+from codec.encode import Effort, Refresh, encode, encode_frame  # noqa: E402
 from codec.errors import CodecError, CorruptState, CorruptStream, Mismatch  # noqa: E402
 from codec.frame import Frame  # noqa: E402
 from codec.image import Image  # noqa: E402
@@ -20,12 +21,16 @@ __all__ = [
     "Coded",
     "CorruptState",
     "CorruptStream",
+    "Effort",
     "Frame",
     "Image",
     "Mismatch",
     "Policy",
+    "Refresh",
     "State",
     "decode",
+    "encode",
+    "encode_frame",
     "parse",
     "rebase",
     "rebase_frame",

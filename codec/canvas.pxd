@@ -28,5 +28,6 @@ cdef class Canvas:
     cdef void predict(self, Decisions d, Py_ssize_t column, Py_ssize_t row) noexcept nogil
     cdef void predict_plane(self, int mode, Py_ssize_t start, Py_ssize_t stride, int size, Py_ssize_t column, Py_ssize_t row) noexcept nogil
     cdef void predict_b(self, int mode, int block, Py_ssize_t column, Py_ssize_t row) noexcept nogil
+    cdef void edge_b(self, int block, Py_ssize_t column, Py_ssize_t row, unsigned char* edge) noexcept nogil
     cdef void settle(self, Decisions d, Py_ssize_t column, Py_ssize_t row, int coded) noexcept nogil
     cdef void finish_row(self, Py_ssize_t row) noexcept nogil

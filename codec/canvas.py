@@ -164,12 +164,23 @@ class Canvas:
     def predict_b(
         self, mode: cython.int, block: cython.int, column: cython.Py_ssize_t, row: cython.Py_ssize_t
     ) -> cython.void:
-        """Predict one luma subblock (§12.3).
+        """Predict one luma subblock (§12.3)."""
+        edge = cython.declare(cython.uchar[13])
+        start: cython.Py_ssize_t = (16 * row + 4 * (block >> 2)) * self.y_stride + 16 * column + 4 * (block & 3)
+        self.edge_b(block, column, row, edge)
+        predict_subblock(mode, self.frame, start, self.y_stride, edge, 0)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def edge_b(
+        self, block: cython.int, column: cython.Py_ssize_t, row: cython.Py_ssize_t, edge: cython.p_uchar
+    ) -> cython.void:
+        """Collect what a luma subblock is predicted from: left, corner, above, in the order of predict_subblock.
 
         What lies above and to the right of the subblocks at the right edge, in all four rows of them, is the
         last line of the macroblock above and to the right; right of the frame, that line's last pixel.
         """
-        edge = cython.declare(cython.uchar[13])
         frame: cython.p_uchar = self.frame
         stride: cython.Py_ssize_t = self.y_stride
         y: cython.Py_ssize_t = 16 * row + 4 * (block >> 2)
@@ -194,7 +205,6 @@ class Canvas:
                 edge[9 + i] = frame[right - 1]
             else:
                 edge[9 + i] = frame[right + i]
-        predict_subblock(mode, frame, start, stride, edge, 0)
 
     @cython.cfunc
     @cython.nogil

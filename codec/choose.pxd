@@ -1,0 +1,34 @@
+from codec.canvas cimport Canvas
+from codec.choose_inter cimport InterChooser
+from codec.choose_intra cimport IntraChooser
+from codec.decisions cimport Decisions
+from codec.prices cimport Prices
+from codec.requantize cimport Requantizer
+
+
+cdef class Chooser:
+    cdef Canvas canvas
+    cdef Decisions d
+    cdef Requantizer work
+    cdef Prices prices
+    cdef IntraChooser intra
+    cdef InterChooser inter
+    cdef object held
+    cdef int inter_tried
+    cdef int whole_tried
+    cdef int guess_rate[4]
+    cdef long long best
+    cdef int coded
+    cdef int fresh
+    cdef unsigned char* pixels
+    cdef short* levels
+    cdef unsigned char eobs[25]
+    cdef unsigned char modes[4]
+    cdef short vectors[32]
+    cdef long long error(self, Py_ssize_t column, Py_ssize_t row) noexcept nogil
+    cdef void attempt(self, Py_ssize_t column, Py_ssize_t row, unsigned char* left, int price) noexcept nogil
+    cdef void keep(self, Py_ssize_t column, Py_ssize_t row) noexcept nogil
+    cdef void restore(self, Py_ssize_t column, Py_ssize_t row) noexcept nogil
+    cdef void choose(self, Py_ssize_t column, Py_ssize_t row, unsigned char* left) noexcept nogil
+    cdef int choose_inter(self, Py_ssize_t column, Py_ssize_t row, unsigned char* left) noexcept nogil
+    cdef void choose_intra(self, Py_ssize_t column, Py_ssize_t row, unsigned char* left, int bound) noexcept nogil

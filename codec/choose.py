@@ -1,0 +1,280 @@
+"""The choice of every macroblock's decisions by rate and distortion, and its making (RFC 6386 §11, §16).
+
+    candidates --> estimate --> the best few: predict, quantise, weigh --> the best one is made
+
+A candidate that is weighed is predicted and quantised where the macroblock will stand; the best so far is kept aside,
+so that nothing is computed twice. Cost is what the macroblock's error and its bits weigh together, in the units of
+``Requantizer``.
+"""
+
+from __future__ import annotations
+
+import cython
+
+if cython.compiled:
+    from cython.cimports.codec.choose_intra import IntraChooser
+    from cython.cimports.codec.distortion import satd, sse
+    from cython.cimports.codec.prices import Prices
+    from cython.cimports.codec.requantize import Requantizer
+else:
+    from codec.choose_intra import IntraChooser
+    from codec.distortion import satd, sse
+    from codec.prices import Prices
+    from codec.requantize import Requantizer
+
+TYPE_CHECKING = False  # as in frame.py
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["Chooser"]
+
+FAR = cython.declare(cython.int, 0x7FFFFFFF)
+
+
+@cython.final
+@cython.cclass
+class Chooser:
+    """Chooses and makes the macroblocks of a frame.
+
+    ``inter`` is None on a key frame. ``inter_tried`` and ``whole_tried``: how many candidates of it, and of the four
+    modes of a whole intra macroblock, are weighed. ``guess_rates``: for each segment what a bit weighs in guesses.
+    """
+
+    def __init__(
+        self,
+        work: Requantizer,
+        prices: Prices,
+        intra: IntraChooser,
+        inter: Any,
+        inter_tried: int,
+        whole_tried: int,
+        guess_rates: list,
+    ) -> None:
+        self.canvas = work.canvas
+        self.d = work.d
+        self.work = work
+        self.prices = prices
+        self.intra = intra
+        self.inter = inter
+        self.inter_tried = inter_tried
+        self.whole_tried = whole_tried
+        self.best = 0
+        self.coded = self.fresh = 0
+        pixels, levels = bytearray(384), bytearray(800)
+        self.held = (pixels, levels)
+        self.pixels = pixels
+        if cython.compiled:
+            self.levels = cython.cast(cython.p_short, cython.cast(cython.p_uchar, levels))
+        else:
+            self.levels = memoryview(levels).cast("h")
+            self.eobs, self.modes, self.vectors, self.guess_rate = [0] * 25, [0] * 4, [0] * 32, [0] * 4
+        for i in range(4):
+            self.guess_rate[i] = guess_rates[i]
+
+    def run(self) -> None:
+        """Choose and make all macroblocks; the canvas is left unfiltered."""
+        left = cython.declare(cython.uchar[9])
+        i: cython.int
+        row: cython.Py_ssize_t
+        column: cython.Py_ssize_t
+        with cython.nogil:
+            for row in range(self.canvas.rows):
+                for i in range(9):
+                    left[i] = 0
+                for column in range(self.canvas.columns):
+                    self.choose(column, row, left)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def choose(self, column: cython.Py_ssize_t, row: cython.Py_ssize_t, left: cython.p_uchar) -> cython.void:
+        """Choose and make one macroblock."""
+        guess: cython.int = FAR
+        self.best = cython.cast(cython.longlong, 1) << 60
+        if not self.prices.key_frame:
+            guess = self.choose_inter(column, row, left)
+        self.choose_intra(column, row, left, guess)
+        if not self.fresh:
+            self.restore(column, row)
+        self.work.finish(self.d, self.canvas, column, row, left, self.coded)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def choose_inter(self, column: cython.Py_ssize_t, row: cython.Py_ssize_t, left: cython.p_uchar) -> cython.int:
+        """Weigh the best predictions from other frames; return the best guess."""
+        at: cython.Py_ssize_t = row * self.canvas.columns + column
+        i: cython.int
+        guess: cython.int = FAR
+        _tried: cython.int
+        self.inter.gather(column, row)
+        for _tried in range(self.inter_tried):
+            i = self.inter.next()
+            if i < 0:
+                break
+            if _tried == 0:
+                guess = self.inter.guess[i]
+            self.inter.take(i, at)
+            self.attempt(column, row, left, self.inter.price[i])
+        return guess
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def choose_intra(
+        self, column: cython.Py_ssize_t, row: cython.Py_ssize_t, left: cython.p_uchar, bound: cython.int
+    ) -> cython.void:
+        """Weigh the intra modes if their guesses come near ``bound``."""
+        guesses = cython.declare(cython.int[4])
+        at: cython.Py_ssize_t = row * self.canvas.columns + column
+        segment: cython.Py_ssize_t = self.d.segment[at]
+        stride: cython.Py_ssize_t = self.canvas.y_stride
+        y: cython.Py_ssize_t = 16 * (row * stride + column)
+        cost: cython.longlong
+        least: cython.int = FAR
+        mode: cython.int
+        i: cython.int
+        _tried: cython.int
+        for mode in range(4):
+            self.canvas.predict_plane(mode, y, stride, 16, column, row)
+            guesses[mode] = satd(self.work.source, y, stride, self.canvas.frame, y, stride, 16, 16)
+            guesses[mode] += ((self.prices.reference[0] + self.prices.y_mode[mode]) * self.guess_rate[segment]) >> 12
+            least = min(least, guesses[mode])
+        self.fresh = 0
+        if bound < FAR and least > bound + (bound >> 2):
+            return
+        self.d.reference[at] = 0
+        for i in range(32):
+            self.d.vector[32 * at + i] = 0
+        self.intra.choose_chroma(column, row, left)
+        for _tried in range(self.whole_tried):
+            mode = 0
+            for i in range(1, 4):
+                if guesses[i] < guesses[mode]:
+                    mode = i
+            guesses[mode] = FAR
+            self.d.y_mode[at] = mode
+            self.attempt(
+                column, row, left, self.prices.reference[0] + self.prices.y_mode[mode]
+                + self.prices.uv_mode[self.d.uv_mode[at]],
+            )  # fmt: skip
+        self.fresh = 0
+        cost = self.intra.subblocks(column, row, left, self.best)
+        if cost < self.best:
+            self.best = cost
+            self.coded = self.intra.coded
+            self.fresh = 1
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def error(self, column: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.longlong:
+        """Return what the error of the macroblock as it stands on the canvas weighs."""
+        src: cython.p_uchar = self.work.source
+        dst: cython.p_uchar = self.canvas.frame
+        y: cython.Py_ssize_t = 16 * (row * self.canvas.y_stride + column)
+        u: cython.Py_ssize_t = self.canvas.u + 8 * (row * self.canvas.uv_stride + column)
+        v: cython.Py_ssize_t = u + self.canvas.v - self.canvas.u
+        luma: cython.longlong = sse(src, y, self.canvas.y_stride, dst, y, self.canvas.y_stride, 16, 16)
+        chroma: cython.longlong = sse(src, u, self.canvas.uv_stride, dst, u, self.canvas.uv_stride, 8, 8)
+        chroma += sse(src, v, self.canvas.uv_stride, dst, v, self.canvas.uv_stride, 8, 8)
+        return 4096 * (16 * luma + self.work.chroma * chroma)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def attempt(
+        self, column: cython.Py_ssize_t, row: cython.Py_ssize_t, left: cython.p_uchar, price: cython.int
+    ) -> cython.void:
+        """Weigh the decisions as they are, which take ``price`` bits of 1/256, but not those of B_PRED."""
+        at: cython.Py_ssize_t = row * self.canvas.columns + column
+        rate: cython.longlong = self.work.rate[2 * self.d.segment[at] + (self.d.reference[at] == 0)]
+        cost: cython.longlong
+        coded: cython.int
+        self.canvas.predict(self.d, column, row)
+        coded = self.work.whole(self.d, self.canvas, column, row, left)
+        cost = self.work.price + self.error(column, row) + rate * price
+        self.fresh = 0
+        if cost < self.best:
+            self.best = cost
+            self.coded = coded
+            self.keep(column, row)
+            self.fresh = 1
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def keep(self, column: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.void:
+        """Put the macroblock as it is predicted and quantised aside."""
+        frame: cython.p_uchar = self.canvas.frame
+        pixels: cython.p_uchar = self.pixels
+        levels: cython.p_short = self.levels
+        new: cython.p_short = self.work.level
+        eob: cython.p_uchar = self.work.eob
+        at: cython.Py_ssize_t = row * self.canvas.columns + column
+        c: cython.Py_ssize_t = 400 * self.work.coded
+        y: cython.Py_ssize_t = 16 * (row * self.canvas.y_stride + column)
+        u: cython.Py_ssize_t = self.canvas.u + 8 * (row * self.canvas.uv_stride + column)
+        v: cython.Py_ssize_t = u + self.canvas.v - self.canvas.u
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        self.modes[0] = self.d.y_mode[at]
+        self.modes[1] = self.d.uv_mode[at]
+        self.modes[2] = self.d.reference[at]
+        self.modes[3] = self.d.split_shape[at]
+        for i in range(32):
+            self.vectors[i] = self.d.vector[32 * at + i]
+        for i in range(16):
+            for k in range(16):
+                pixels[16 * i + k] = frame[y + k]
+            y += self.canvas.y_stride
+        for i in range(8):
+            for k in range(8):
+                pixels[256 + 8 * i + k] = frame[u + k]
+                pixels[320 + 8 * i + k] = frame[v + k]
+            u += self.canvas.uv_stride
+            v += self.canvas.uv_stride
+        if self.coded:
+            for i in range(400):
+                levels[i] = new[c + i]
+            for i in range(25):
+                self.eobs[i] = eob[25 * at + i]
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def restore(self, column: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.void:
+        """Bring back what was put aside."""
+        frame: cython.p_uchar = self.canvas.frame
+        pixels: cython.p_uchar = self.pixels
+        levels: cython.p_short = self.levels
+        new: cython.p_short = self.work.level
+        eob: cython.p_uchar = self.work.eob
+        at: cython.Py_ssize_t = row * self.canvas.columns + column
+        c: cython.Py_ssize_t = 400 * self.work.coded
+        y: cython.Py_ssize_t = 16 * (row * self.canvas.y_stride + column)
+        u: cython.Py_ssize_t = self.canvas.u + 8 * (row * self.canvas.uv_stride + column)
+        v: cython.Py_ssize_t = u + self.canvas.v - self.canvas.u
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        self.d.y_mode[at] = self.modes[0]
+        self.d.uv_mode[at] = self.modes[1]
+        self.d.reference[at] = self.modes[2]
+        self.d.split_shape[at] = self.modes[3]
+        for i in range(32):
+            self.d.vector[32 * at + i] = self.vectors[i]
+        for i in range(16):
+            for k in range(16):
+                frame[y + k] = pixels[16 * i + k]
+            y += self.canvas.y_stride
+        for i in range(8):
+            for k in range(8):
+                frame[u + k] = pixels[256 + 8 * i + k]
+                frame[v + k] = pixels[320 + 8 * i + k]
+            u += self.canvas.uv_stride
+            v += self.canvas.uv_stride
+        if self.coded:
+            for i in range(400):
+                new[c + i] = levels[i]
+            for i in range(25):
+                eob[25 * at + i] = self.eobs[i]
