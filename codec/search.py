@@ -18,24 +18,18 @@ import cython
 from codec.interpolation import interpolate  # inlined
 
 if cython.compiled:
-    from cython.cimports.codec.distortion import sad, satd, sse, variance
+    from cython.cimports.codec.distortion import sad, sse
     from cython.cimports.codec.inlining import ALWAYS_INLINE  # noqa: F401
     from cython.cimports.codec.prices import Prices
     from cython.cimports.libc.string import memcpy, memset
 else:
-    from codec.distortion import sad, satd, sse, variance
+    from codec.distortion import sad, sse
     from codec.prices import Prices
 
 __all__ = ["BORDER", "MotionSearch", "bordered", "search_all"]
 
 BORDER = cython.declare(cython.int, 32)
 REACH = cython.declare(cython.int, 16)
-
-# How a fraction of a pixel is judged.
-BY_SAD = cython.declare(cython.int, 0)
-BY_SSE = cython.declare(cython.int, 1)
-BY_VARIANCE = cython.declare(cython.int, 2)
-BY_SATD = cython.declare(cython.int, 3)
 
 # The eight neighbours of a position, those beside it first: (row, column).
 _around = cython.declare(cython.int[16])
@@ -75,8 +69,7 @@ class MotionSearch:
 
     ``source`` is the picture's raster, ``references`` the rasters of last, golden and altref; those that are the same
     object are searched as one plane. ``prices`` are the frame's. ``first_step``: how many pixels the first steps are
-    long, a power of two or 0; ``measure``: one of ``distortion.MEASURES``, by which fractions of a pixel are chosen;
-    ``thorough``: judge all eight neighbours there, not just those beside and the best corner.
+    long, a power of two or 0 for none; ``rounds``: how many steps of half a pixel there may be, and of a quarter.
     """
 
     def __init__(
@@ -86,9 +79,8 @@ class MotionSearch:
         rows: int,
         references: tuple[bytes, bytes, bytes],
         prices: Prices,
-        first_step: int = 16,
-        measure: int = 3,
-        thorough: bool = False,
+        first_step: int = 4,
+        rounds: int = 3,
     ) -> None:
         planes: dict[int, bytearray] = {}
         for raster in references:
@@ -105,8 +97,7 @@ class MotionSearch:
         self.stride = 16 * columns + 2 * BORDER
         self.prices = prices
         self.first_step = first_step
-        self.measure = measure
-        self.thorough = thorough
+        self.rounds = rounds
 
     @cython.cfunc
     @cython.nogil
@@ -128,9 +119,9 @@ class MotionSearch:
         """Find the w x h pixels at (x, y) of the picture in a reference; return distance and price together.
 
         ``which``: last 1, golden 2, altref 3. ``starts``: ``n`` vectors to begin at, row and column of each; ``best``:
-        the vector that a new one is coded from. Both are in quarter pixels. ``rate``: what a bit weighs, in 1/16 of
-        an absolute difference, ``fine_rate``: in 1/16 of the measure for fractions. ``out``: row, column, and the
-        distance by that measure.
+        the vector that a new one is coded from, clamped. Both are in quarter pixels. ``rate``: what a bit weighs in
+        1/16 of an absolute difference (5.6 times the luma DC factor suits), ``fine_rate``: in 1/16 of a squared error
+        (0.4 times the square of that factor). ``out``: row, column, squared error.
         """
         plane: cython.p_uchar = self.last if which == 1 else self.golden if which == 2 else self.altref
         bounds = cython.declare(cython.int[4])
@@ -246,7 +237,7 @@ class MotionSearch:
         row: cython.int,
         column: cython.int,
     ) -> cython.int:
-        """Return how far a block is from what a vector predicts, by the measure for fractions."""
+        """Return the squared error of a block as a vector predicts it."""
         block = cython.declare(cython.uchar[256])
         s_stride: cython.Py_ssize_t = 16 * self.columns
         s: cython.Py_ssize_t = y * s_stride + x
@@ -265,13 +256,7 @@ class MotionSearch:
             pixels = block
             o = 0
             stride = 16
-        if self.measure == BY_SAD:
-            return sad(self.source, s, s_stride, pixels, o, stride, w, h)
-        if self.measure == BY_SSE:
-            return sse(self.source, s, s_stride, pixels, o, stride, w, h)
-        if self.measure == BY_VARIANCE:
-            return variance(self.source, s, s_stride, pixels, o, stride, w, h)
-        return satd(self.source, s, s_stride, pixels, o, stride, w, h)
+        return sse(self.source, s, s_stride, pixels, o, stride, w, h)
 
     @cython.cfunc
     @cython.nogil
@@ -289,33 +274,39 @@ class MotionSearch:
         out: cython.p_int,
     ) -> cython.int:
         """Refine the vector in ``out`` by halves, then quarters of a pixel; return distance and price together."""
-        around = cython.declare(cython.int[4])
+        beside = cython.declare(cython.int[4])
         row: cython.int = out[0]
         column: cython.int = out[1]
         step: cython.int = 2
+        left_to_do: cython.int = self.rounds
+        centre_row: cython.int
+        centre_column: cython.int
+        came_row: cython.int = 1 << 20
+        came_column: cython.int = 0
+        came_cost: cython.int = 0
         i: cython.int
         r: cython.int
         c: cython.int
-        centre_row: cython.int
-        centre_column: cython.int
         distance: cython.int = self.distance(plane, x, y, w, h, row, column)
         cost: cython.int
+        centre_cost: cython.int
         best_cost: cython.int = distance + ((self.price(best, row, column) * rate) >> 12)
         out[2] = distance
-        while step > 0:
+        while left_to_do:
             centre_row = row
             centre_column = column
-            i = 0
-            while i < 8:
-                r = centre_row + step * _around[2 * i]
-                c = centre_column + step * _around[2 * i + 1]
-                if i == 4 and not self.thorough:
-                    # One corner is left: between the better of each pair of neighbours.
-                    r = centre_row + (step if around[3] < around[0] else -step)
-                    c = centre_column + (step if around[2] < around[1] else -step)
-                    i = 8
+            centre_cost = best_cost
+            for i in range(5):
+                if i < 4:
+                    r = centre_row + step * _around[2 * i]
+                    c = centre_column + step * _around[2 * i + 1]
+                else:  # between the better ones of the four
+                    r = centre_row + (step if beside[3] < beside[0] else -step)
+                    c = centre_column + (step if beside[2] < beside[1] else -step)
                 cost = 0x7FFFFFFF
-                if bounds[0] <= r <= bounds[1] and bounds[2] <= c <= bounds[3]:
+                if r == came_row and c == came_column:
+                    cost = came_cost
+                elif bounds[0] <= r <= bounds[1] and bounds[2] <= c <= bounds[3]:
                     distance = self.distance(plane, x, y, w, h, r, c)
                     cost = distance + ((self.price(best, r, c) * rate) >> 12)
                     if cost < best_cost:
@@ -324,9 +315,15 @@ class MotionSearch:
                         row = r
                         column = c
                 if i < 4:
-                    around[i] = cost
-                i += 1
-            step >>= 1
+                    beside[i] = cost
+            left_to_do -= 1
+            came_row = centre_row
+            came_column = centre_column
+            came_cost = centre_cost
+            if left_to_do == 0 or (row == centre_row and column == centre_column):
+                left_to_do = self.rounds if step == 2 else 0
+                step = 1
+                came_row = 1 << 20
         out[0] = row
         out[1] = column
         return best_cost
