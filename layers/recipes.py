@@ -1,0 +1,132 @@
+"""What goes into each package, what is left out of it, and why. Data only.
+
+Sizes are those of arm64, unzipped, in MB (docs/packages.md has the sums).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Arch = Literal["arm64", "x86_64"]
+ARCHITECTURES: tuple[Arch, ...] = get_args(Arch)
+
+PYTHON = "3.13"
+"""The functions' Python; wheels are taken for it."""
+
+MIB = 1 << 20
+ZIPPED_LIMIT = 50 * MIB
+"""Bytes of a zip that Lambda takes in a direct upload."""
+UNZIPPED_LIMIT = 250 * MIB
+"""Bytes of a function with all its layers, unpacked."""
+
+
+PREFIX = "python/"
+"""Where in a layer Python lies: Lambda unpacks it into /opt and has /opt/python on its search path."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Files that a package does without: a glob on the path in the wheel (`*` crosses folders), and why."""
+
+    pattern: str
+    because: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A package: wheels by name (their versions are in the lock), and folders of the project."""
+
+    name: str
+    wheels: tuple[str, ...] = ()
+    project: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+
+# For every wheel. Licences stay, and so does METADATA, by which packages ask each other for versions.
+EVERYWHERE = (
+    LeftOut("*/tests/*", "tests"),
+    LeftOut("*/test_*.py", "tests"),
+    LeftOut("*/conftest.py", "tests"),
+    LeftOut("*.pyc", "bytecode of the Python that made the wheel"),
+    LeftOut("*.pyi", "type stubs"),
+    LeftOut("*/py.typed", "says that there are type stubs"),
+    LeftOut("*.h", "headers"),
+    LeftOut("*.hpp", "headers"),
+    LeftOut("*.pxd", "headers of Cython"),
+    LeftOut("*.pyx", "sources of what is compiled"),
+    LeftOut("*.c", "sources of what is compiled"),
+    LeftOut("*.a", "static libraries"),
+    LeftOut("*.lib", "static libraries"),
+    LeftOut("*.pc", "for compilers that link against it"),
+    LeftOut("*/docs/*", "documentation"),
+    LeftOut("*/doc/*", "documentation"),
+    LeftOut("*/examples/*", "documentation"),
+    LeftOut("*.data/scripts/*", "commands"),
+    LeftOut("*.dist-info/RECORD", "the list of files is no longer true"),
+    LeftOut("*.dist-info/WHEEL", "only installers read it"),
+    LeftOut("*.dist-info/entry_points.txt", "commands and plugins for other tools"),
+    LeftOut("*.dist-info/top_level.txt", "only installers read it"),
+    LeftOut("*.dist-info/sboms/*", "for auditors; whoever builds the layer has the wheels"),
+)
+
+NUMPY = (
+    LeftOut("numpy/f2py/*", "compiles Fortran"),
+    LeftOut("numpy/distutils/*", "compiles extensions"),
+    LeftOut("numpy/testing/*", "for tests; numpy loads it only when asked to"),
+    LeftOut("numpy/_pyinstaller/*", "for a packager"),
+    LeftOut("numpy/_core/lib/*", "libraries to link against"),
+    LeftOut("numpy/random/lib/*", "libraries to link against"),
+    LeftOut("numpy/random/_examples/*", "documentation"),
+    LeftOut("numpy/*/_*_tests.cpython*", "compiled tests"),
+    LeftOut("numpy/typing/*", "for type checkers"),
+)
+AV = (LeftOut("av/__main__.py", "a command"),)
+ONNXRUNTIME = (
+    LeftOut("onnxruntime/capi/libonnxruntime.so*", "25 MB for programs in C; the Python extension has it inside"),
+    LeftOut("onnxruntime/transformers/*", "rewrites models before they are deployed"),
+    LeftOut("onnxruntime/quantization/*", "rewrites models before they are deployed"),
+    LeftOut("onnxruntime/tools/*", "converts models"),
+    LeftOut("onnxruntime/backend/*", "needs the package onnx, which is not here"),
+    LeftOut("onnxruntime/datasets/*", "examples"),
+    LeftOut("onnxruntime/Privacy.md", "about builds for Windows"),
+)
+PILLOW = (
+    LeftOut("PIL/_imagingtk*", "windows on a screen"),
+    LeftOut("PIL/ImageTk.py", "windows on a screen"),
+    LeftOut("PIL/_tkinter_finder.py", "windows on a screen"),
+    LeftOut("PIL/ImageQt.py", "windows on a screen"),
+    LeftOut("PIL/_imagingft*", "draws text"),
+    LeftOut("pillow.libs/libfreetype*", "draws text"),
+    LeftOut("pillow.libs/libharfbuzz*", "draws text"),
+    LeftOut("pillow.libs/libbrotli*", "compressed fonts, of which there are none"),
+    LeftOut("pillow.libs/libpng16*", "libfreetype's; Pillow reads PNG by itself"),
+    LeftOut("PIL/_avif*", "pictures come as JPEG, PNG or WebP"),
+    LeftOut("PIL/AvifImagePlugin.py", "its library is left out"),
+    LeftOut("pillow.libs/libavif*", "pictures come as JPEG, PNG or WebP"),
+    LeftOut("PIL/_imagingcms*", "colour profiles; a classifier is trained without them"),
+    LeftOut("pillow.libs/liblcms2*", "colour profiles"),
+)
+PROJECT = (
+    LeftOut("codec/build.py", "the compiler's driver"),
+    LeftOut("*.pxd", "for the compiler"),
+    LeftOut("*/py.typed", "says that there are types"),
+)
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("video", ("numpy", "av"), left_out=NUMPY + AV),
+        Recipe("vision", ("numpy", "onnxruntime", "pillow"), left_out=NUMPY + ONNXRUNTIME + PILLOW),
+        Recipe("code", ("msgspec",), ("codec", "pipelines"), PROJECT),
+    )
+}
+
+FUNCTIONS: dict[str, tuple[str, ...]] = {
+    "classify": ("vision", "code"),
+    "worker": ("video", "vision", "code"),
+}
+"""The layers of each function; with all of it unpacked it must stay under UNZIPPED_LIMIT."""
+
+COMPILED: dict[Arch, tuple[str, ...]] = {"arm64": ("aarch64",), "x86_64": ("x86_64_v3", "x86_64")}
+"""The builds of the codec that an architecture's package holds."""
