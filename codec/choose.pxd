@@ -1,6 +1,7 @@
 from codec.canvas cimport Canvas
 from codec.choose_inter cimport InterChooser
 from codec.choose_intra cimport IntraChooser
+from codec.choose_split cimport SplitChooser
 from codec.decisions cimport Decisions
 from codec.prices cimport Prices
 from codec.requantize cimport Requantizer
@@ -13,6 +14,8 @@ cdef class Chooser:
     cdef Prices prices
     cdef IntraChooser intra
     cdef InterChooser inter
+    cdef SplitChooser split
+    cdef int splits
     cdef object held
     cdef int inter_tried
     cdef int whole_tried

@@ -46,6 +46,7 @@ class Chooser:
         prices: Prices,
         intra: IntraChooser,
         inter: Any,
+        split: Any,
         inter_tried: int,
         whole_tried: int,
         guess_rates: list,
@@ -56,6 +57,8 @@ class Chooser:
         self.prices = prices
         self.intra = intra
         self.inter = inter
+        self.split = split
+        self.splits = split is not None
         self.inter_tried = inter_tried
         self.whole_tried = whole_tried
         self.best = 0
@@ -106,6 +109,9 @@ class Chooser:
         at: cython.Py_ssize_t = row * self.canvas.columns + column
         i: cython.int
         guess: cython.int = FAR
+        which: cython.int = 1
+        y: cython.int = 0
+        x: cython.int = 0
         _tried: cython.int
         self.inter.gather(column, row)
         for _tried in range(self.inter_tried):
@@ -114,8 +120,16 @@ class Chooser:
                 break
             if _tried == 0:
                 guess = self.inter.guess[i]
+            if _tried == 0:
+                which = self.inter.which[i]
+                y = self.inter.row[i]
+                x = self.inter.column[i]
             self.inter.take(i, at)
             self.attempt(column, row, left, self.inter.price[i])
+        if self.splits and self.coded:
+            i = self.split.choose(which, y, x, column, row)
+            if i < guess + (guess >> 4):
+                self.attempt(column, row, left, self.split.price)
         return guess
 
     @cython.cfunc

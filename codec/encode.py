@@ -14,6 +14,7 @@ from codec.canvas import Canvas
 from codec.choose import Chooser
 from codec.choose_inter import InterChooser
 from codec.choose_intra import IntraChooser
+from codec.choose_split import SplitChooser
 from codec.decisions import Decisions
 from codec.decode import context_of, segment_factors
 from codec.errors import Mismatch
@@ -110,13 +111,15 @@ def encode_frame(
     work, model, guess_rates = _requantizer(canvas, d, image.raster, header, effort)
     prices = Prices(header)
     intra = IntraChooser(work, prices, model, (1, 2, 3, 10)[effort])
-    inter = None
+    inter = split = None
     if references is not None:
         distinct = [n + 1 for n, raster in enumerate(references) if raster not in references[:n]]
         search = MotionSearch(image.raster, columns, rows, references, prices)
         rates = [x for rate in guess_rates for x in (rate // 2, rate)]
         inter = InterChooser(d, prices, search, distinct, 1, rates)
-    Chooser(work, prices, intra, inter, (1, 2, 3, 16)[effort], (1, 2, 4, 4)[effort], guess_rates).run()
+        if SHAPES[effort]:
+            split = SplitChooser(inter, SHAPES[effort])
+    Chooser(work, prices, intra, inter, split, (1, 2, 3, 16)[effort], (1, 2, 4, 4)[effort], guess_rates).run()
     if header.filter_level:
         header = replace(header, filter_level=search_filter_level(canvas, d, image.raster, header, 32))
     return assemble(before, header, image, canvas, d, work)
@@ -237,9 +240,10 @@ def _four(given: Sequence[int] | None, default: Sequence[int], least: int, most:
     return values[0], values[1], values[2], values[3]
 
 
-RATE = 0.75
+RATE = 0.9
 CHROMA = 1.7
-GUESS = 0.25
+GUESS = 0.3
+SHAPES = (0, 3, 3, 4)
 
 
 def _requantizer(
