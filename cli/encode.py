@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -59,6 +60,12 @@ def _processors() -> int:
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--no-audio", is_flag=True, help="Leave the sound out.")
 @click.option("--measure", is_flag=True, help="Compare OUT with IN afterwards: PSNR and SSIM of the luma.")
+@click.option(
+    "--report",
+    "page",
+    metavar="PAGE",
+    help="Write an .html page that shows how it went; with --measure beside plain libvpx, which takes its time.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 def encode(
@@ -73,6 +80,7 @@ def encode(
     overwrite: bool,
     no_audio: bool,
     measure: bool,
+    page: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -89,10 +97,12 @@ def encode(
     from cli.progress import display
     from pipelines.encode.job import encode_file, measured
     from pipelines.encode.plan import Settings
+    from pipelines.encode.record import Record
 
     with told_in_a_line():
         settings = Settings(chunk_frames, chain, cq, speed, scene_cuts=not no_scene_cuts)
-        with display(quiet) as progress:
+        record = Record() if page else None
+        with _page_file(page, overwrite, (source, target)) as file, display(quiet) as progress:
             report = encode_file(
                 source,
                 target,
@@ -101,10 +111,29 @@ def encode(
                 overwrite=overwrite,
                 sound=not no_audio,
                 watch=progress.stages,
+                record=record,
             )
             if measure:
-                report = measured(report, source, target, lambda n: progress.count("measure", n, report.frames))
+                report = measured(report, source, target, lambda n: progress.count("measure", n, report.frames), record)
+            if file is not None and record is not None:
+                from pipelines.report.page import Job, render
+                from pipelines.report.peer import beside_libvpx
+
+                peer = None
+                if measure:
+                    total = 3 * report.frames
+                    peer = beside_libvpx(source, settings, report.frames, lambda n: progress.count("libvpx", n, total))
+                    report = peer.added_to(report)
+                file.write(render(Job(source, target, settings, workers, report, record, peer)))
     _print(report, target, as_json)
+
+
+def _page_file(page: str | None, overwrite: bool, others: tuple[str, ...]) -> AbstractContextManager[BinaryIO | None]:
+    if page is None:
+        return nullcontext()
+    from pipelines.report.page import page_file
+
+    return page_file(page, overwrite, others)
 
 
 def _print(report: Report, target: str, as_json: bool) -> None:

@@ -15,11 +15,11 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from pipelines.errors import EncoderError
 
@@ -181,13 +181,18 @@ class Packet:
     key_frame: bool
 
 
+class Film(Protocol):
+    """Raw frames that can be gone through more than once: a list, or what reads them again for each pass."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[bytes | memoryview]: ...
+
+
 Progress = Callable[[int], object]
 """Called after every frame of a pass with the number of the pass, 1 or 2."""
 
 
-def encode(
-    frames: Sequence[bytes | memoryview], settings: Settings, progress: Progress | None = None, *, padded: bool = False
-) -> list[Packet]:
+def encode(frames: Film, settings: Settings, progress: Progress | None = None, *, padded: bool = False) -> list[Packet]:
     """Encode raw frames; returns a packet a frame, in order, and between them hidden frames if any.
 
     A frame is its planes Y, U and V one after the other: tightly packed (I420), or `padded` to whole macroblocks as in
@@ -216,7 +221,7 @@ def version() -> str:
 
 
 def _run(
-    frames: Sequence[bytes | memoryview],
+    frames: Film,
     settings: Settings,
     grid: int,
     stats: bytes,

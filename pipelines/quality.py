@@ -9,6 +9,7 @@ BD-rate is Bjøntegaard's (VCEG-M33), between curves through the measured points
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -63,13 +64,21 @@ class Comparison:
     """Squared error of Y, U and V."""
     pixels: list[int] = field(default_factory=lambda: [0, 0, 0])
     ssim_sum: float = 0.0
+    each_psnr_y: array[float] = field(default_factory=lambda: array("f"))
+    """PSNR of the luma of every frame."""
+    each_ssim_y: array[float] = field(default_factory=lambda: array("f"))
+    """SSIM of the luma of every frame."""
 
     def add(self, a: Sequence[Plane], b: Sequence[Plane]) -> None:
         """Count a frame in: its three planes in both videos."""
+        errors = [squared_error(a[plane], b[plane]) for plane in range(3)]
         for plane in range(3):
-            self.errors[plane] += squared_error(a[plane], b[plane])
+            self.errors[plane] += errors[plane]
             self.pixels[plane] += a[plane].size
-        self.ssim_sum += ssim(a[0], b[0])
+        ssim_y = ssim(a[0], b[0])
+        self.ssim_sum += ssim_y
+        self.each_psnr_y.append(_decibels(errors[0], a[0].size))
+        self.each_ssim_y.append(ssim_y)
         self.frames += 1
 
     @property

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from pipelines.media.audio import SoundReader
 
 
+class Beside(msgspec.Struct):
+    """The same film by libvpx alone."""
+
+    kbps: float
+    key_frames: int
+    wall_s: float
+    psnr_y: float
+    ssim_y: float
+
+
 class Report(msgspec.Struct, omit_defaults=True):
     """What was made and what it took."""
 
@@ -41,6 +51,7 @@ class Report(msgspec.Struct, omit_defaults=True):
     """Processor time by stage; start-up of processes is not in it."""
     psnr_y: float | None = None
     ssim_y: float | None = None
+    libvpx: Beside | None = None
     warnings: list[str] = []
 
 
@@ -91,13 +102,21 @@ def encode_file(
     )
 
 
-def measured(report: Report, source: str, target: str, watch: Callable[[int], object] = lambda frames: None) -> Report:
+def measured(
+    report: Report,
+    source: str,
+    target: str,
+    watch: Callable[[int], object] = lambda frames: None,
+    record: Record | None = None,
+) -> Report:
     """The report with PSNR and SSIM of the luma of the file that was made, as FFmpeg's own decoder shows it."""
     from pipelines.compare import compare_files  # here, since it brings PyAV and numpy into a process without need
 
     comparison, before, after = compare_files(source, target, watch)
     if before != after:
         raise OutputError(f"{target}: has {after} frames, but {source} has {before}; please report this")
+    if record is not None:
+        record.quality = comparison
     psnr_y, ssim_y = round(comparison.psnr_y, 4), round(comparison.ssim_y, 6)
     return msgspec.structs.replace(report, psnr_y=psnr_y, ssim_y=ssim_y)
 

@@ -117,6 +117,8 @@ class Joiner:
     def begin(self, source: Source) -> None:
         """Told once what the film is."""
         self._source = source
+        if self._record is not None:
+            self._record.source = source
         if self._open_sound is not None and source.tracks:
             self._sound = self._open_sound(source)
 

@@ -11,10 +11,15 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pipelines.encode.plan import Chunk
+from pipelines.media.source import Source
+
+if TYPE_CHECKING:
+    from pipelines.quality import Comparison
 
 WAIT = "wait"
 """The name of the time between stages in which a worker waits for the state before it, and then for a processor."""
@@ -80,6 +85,9 @@ class Record:
     chunks: list[Chunk] = field(default_factory=list)
     """In the order of the film."""
     frames: Frames = field(default_factory=Frames)
+    source: Source | None = None
+    quality: Comparison | None = None
+    """How close the output is to the input, if that was measured."""
 
     def note(self, process: str, chunk: int, spans: Sequence[Span]) -> None:
         """Take down what a process spent on a chunk."""

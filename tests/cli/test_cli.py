@@ -131,6 +131,29 @@ def test_encode_as_json(clip: Path, tmp_path: Path) -> None:
     assert report["ssim_y"] == compared["ssim_y"] > 0.8
 
 
+def test_a_report_page(clip: Path, tmp_path: Path) -> None:
+    page, target = tmp_path / "page.html", tmp_path / "out.webm"
+    arguments = ["encode", clip, target, "--speed", 5, "-q", "--json", "--measure", "--report", page]
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.stderr
+    assert page.read_bytes().startswith(b"<!doctype html>")
+    beside = json.loads(result.stdout)["libvpx"]
+    assert beside["key_frames"] == 1
+    assert beside["psnr_y"] > 25
+    before = page.read_bytes()
+    for wrong, code in ((page, 1), (tmp_path / "page.txt", 2), (tmp_path / "none" / "page.html", 1)):
+        result = invoke("encode", clip, tmp_path / "other.webm", "--report", wrong)
+        assert result.exit_code == code
+        assert not (tmp_path / "other.webm").exists(), "told before the work is done"
+    assert page.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.webm", "page.html"]
+
+
+def test_a_report_of_an_encoding_that_fails_is_not_left(tmp_path: Path) -> None:
+    assert invoke("encode", tmp_path / "none.mp4", tmp_path / "o.webm", "--report", tmp_path / "p.html").exit_code == 1
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -265,7 +265,9 @@ class Runner:
                 before, began = os.times(), time.monotonic()
                 self._sink.append(Piece(self._results.pop(chunk.result), read.times, read.durations))
                 after = os.times()
-                self.progress.add("join", chunk.frames, after.user + after.system - before.user - before.system)
+                self.progress.add(
+                    "join", chunk.frames, max(0.0, after.user + after.system - before.user - before.system)
+                )
                 self._note("join", index, [Span("join", began, time.monotonic())])
                 if self._record is not None:
                     self._record.chunks.append(chunk)
