@@ -54,6 +54,7 @@ class SplitChooser:
         ``y`` and ``x``: the best vector of the whole macroblock.
         """
         at: cython.Py_ssize_t = row * self.d.columns + column
+        near = cython.declare(cython.int[12])
         best: cython.int = FAR
         best_shape: cython.int = 2
         guess: cython.int
@@ -82,8 +83,10 @@ class SplitChooser:
         self.d.split_shape[at] = best_shape
         for k in range(32):
             self.d.vector[32 * at + k] = self.vectors[k]
+        for k in range(12):
+            near[k] = self.inter.near[12 * which + k]
         self.price = self.prices.reference[which] + self.inter.modes[5 * which + SPLITMV - NEARESTMV]
-        self.price += self.prices.split(self.d, at, column, row, cython.address(self.inter.near[12 * which]))
+        self.price += self.prices.split(self.d, at, column, row, near)
         return best
 
     @cython.cfunc
