@@ -11,6 +11,7 @@ cdef class InterChooser:
     cdef int count
     cdef int searched
     cdef int rates[8]
+    cdef int guess_rates[4]
     cdef int near[48]
     cdef int modes[20]
     cdef int n

@@ -32,11 +32,19 @@ class InterChooser:
 
     ``references``: which of last 1, golden 2 and altref 3 are looked at, the likeliest first. ``searched``: in how many
     of them a vector is searched. ``rates``: for each segment what a bit weighs in whole pixels and in fractions (see
-    ``search``). ``near`` and ``modes`` keep, for each reference, what the neighbours say and what the modes cost.
+    ``search``), ``guess_rates``: in guesses. ``near`` and ``modes`` keep, for each reference, what the neighbours say
+    and what the modes cost.
     """
 
     def __init__(
-        self, d: Decisions, prices: Prices, search: MotionSearch, references: list, searched: int, rates: list
+        self,
+        d: Decisions,
+        prices: Prices,
+        search: MotionSearch,
+        references: list,
+        searched: int,
+        rates: list,
+        guess_rates: list,
     ) -> None:
         self.d = d
         self.prices = prices
@@ -46,12 +54,15 @@ class InterChooser:
         self.n = 0
         i: cython.int
         if not cython.compiled:
-            self.references, self.rates, self.near, self.modes = [0] * 3, [0] * 8, [0] * 48, [0] * 20
+            self.references, self.rates, self.guess_rates = [0] * 3, [0] * 8, [0] * 4
+            self.near, self.modes = [0] * 48, [0] * 20
             self.which, self.mode, self.row, self.column, self.price, self.guess = ([0] * 16 for _ in range(6))
         for i in range(len(references)):
             self.references[i] = references[i]
         for i in range(8):
             self.rates[i] = rates[i]
+        for i in range(4):
+            self.guess_rates[i] = guess_rates[i]
 
     @cython.cfunc
     @cython.nogil
@@ -109,7 +120,6 @@ class InterChooser:
         n: cython.int = 0
         i: cython.int
         price: cython.int
-        guess: cython.int
         best[0] = self.near[12 * which]
         best[1] = self.near[12 * which + 1]
         for i in range(3):
@@ -126,7 +136,7 @@ class InterChooser:
                 starts[2 * n] = self.d.vector[32 * other + (30 if self.d.y_mode[other] == SPLITMV else 0)]
                 starts[2 * n + 1] = self.d.vector[32 * other + (31 if self.d.y_mode[other] == SPLITMV else 1)]
                 n += 1
-        guess = self.search.find(
+        self.search.find(
             which, 16 * column, 16 * row, 16, 16, starts, n, best, self.rates[2 * segment], self.rates[2 * segment + 1],
             out,
         )  # fmt: skip
@@ -134,22 +144,15 @@ class InterChooser:
             if self.which[i] == which and self.row[i] == out[0] and self.column[i] == out[1]:
                 return FAR
         price = self.prices.reference[which] + self.modes[5 * which + NEWMV - NEARESTMV]
-        guess = out[2] + self.price_of(price + self.prices.difference(out[0] - best[0], out[1] - best[1]), segment)
-        self.which[self.n] = which
-        self.mode[self.n] = NEWMV
-        self.row[self.n] = out[0]
-        self.column[self.n] = out[1]
-        self.price[self.n] = price + self.prices.difference(out[0] - best[0], out[1] - best[1])
-        self.guess[self.n] = guess
-        self.n += 1
-        return guess
+        price += self.prices.difference(out[0] - best[0], out[1] - best[1])
+        return self.add(which, NEWMV, out[0], out[1], price, column, row)
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
     def price_of(self, price: cython.int, segment: cython.Py_ssize_t) -> cython.int:
         """Return a price in the units of guesses."""
-        return (price * self.rates[2 * segment + 1]) >> 12
+        return (price * self.guess_rates[segment]) >> 12
 
     @cython.cfunc
     @cython.nogil
@@ -170,7 +173,7 @@ class InterChooser:
             self.search.last if which == 1 else self.search.golden if which == 2 else self.search.altref
         )
         guess: cython.int = self.price_of(price, segment)
-        guess += self.search.distance(plane, 16 * column, 16 * row, 16, 16, y, x)
+        guess += self.search.distance(plane, 16 * column, 16 * row, 16, 16, y, x, 1)
         self.which[self.n] = which
         self.mode[self.n] = mode
         self.row[self.n] = y

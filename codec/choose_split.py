@@ -246,7 +246,9 @@ class SplitChooser:
             guess = self.inter.price_of(price, segment)
             if guess >= best:
                 continue
-            guess += self.search.distance(plane, 16 * column + 4 * (block & 3), 16 * row + 4 * (block >> 2), w, h, y, x)
+            guess += self.search.distance(
+                plane, 16 * column + 4 * (block & 3), 16 * row + 4 * (block >> 2), w, h, y, x, 1
+            )
             if guess < best:
                 best = guess
                 chosen = i

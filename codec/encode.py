@@ -108,15 +108,14 @@ def encode_frame(
     header = _with_segments(header, before, d, segments, segment_q, segment_filter)
     references = None if before is None else (before.last, before.golden, before.altref)
     canvas = Canvas(columns, rows, header, references)
-    work, model, guess_rates = _requantizer(canvas, d, image.raster, header, effort)
+    work, model, guess_rates, rates = _requantizer(canvas, d, image.raster, header, effort)
     prices = Prices(header)
     intra = IntraChooser(work, prices, model, (1, 2, 3, 10)[effort])
     inter = split = None
     if references is not None:
         distinct = [n + 1 for n, raster in enumerate(references) if raster not in references[:n]]
         search = MotionSearch(image.raster, columns, rows, references, prices)
-        rates = [x for rate in guess_rates for x in (rate // 2, rate)]
-        inter = InterChooser(d, prices, search, distinct, 1, rates)
+        inter = InterChooser(d, prices, search, distinct, 1, rates, guess_rates)
         if SHAPES[effort]:
             split = SplitChooser(inter, SHAPES[effort])
     Chooser(work, prices, intra, inter, split, (1, 2, 3, 16)[effort], (1, 2, 4, 4)[effort], guess_rates).run()
@@ -248,15 +247,16 @@ SHAPES = (0, 3, 3, 4)
 
 def _requantizer(
     canvas: Canvas, d: Decisions, source: bytes, header: Header, effort: Effort
-) -> tuple[Requantizer, list[int], list[int]]:
+) -> tuple[Requantizer, list[int], list[int], list[int]]:
     """Return what makes the macroblocks, and the model by which their costs are estimated."""
     flat = segment_factors(header)
-    rates, least, model, guess_rates = [], [], [], []
+    rates, least, model, guess_rates, search_rates = [], [], [], [], []
     for segment in range(4):
         dc, ac, _, y2_ac, _, uv_ac = flat[6 * segment : 6 * segment + 6]
         price = 0.028 * dc**2 * RATE
         rates += [max(round(price * 256), 1)] * 2
         guess_rates.append(max(round(16 * GUESS * dc), 1))
+        search_rates += [28 * dc // 5, 2 * dc * dc // 5]
         # Below these sums of absolute differences hardly a block keeps a coefficient.
         least += [ac * 180 >> 7, uv_ac * 100 >> 7]
         for factor, unit in ((ac, 4), (y2_ac, 16), (uv_ac, 4), (ac, 4)):
@@ -275,4 +275,4 @@ def _requantizer(
         False,
         False,
     )
-    return work, model, guess_rates
+    return work, model, guess_rates, search_rates

@@ -18,12 +18,12 @@ import cython
 from codec.interpolation import interpolate  # inlined
 
 if cython.compiled:
-    from cython.cimports.codec.distortion import sad, sse
+    from cython.cimports.codec.distortion import sad, satd, sse
     from cython.cimports.codec.inlining import ALWAYS_INLINE  # noqa: F401
     from cython.cimports.codec.prices import Prices
     from cython.cimports.libc.string import memcpy, memset
 else:
-    from codec.distortion import sad, sse
+    from codec.distortion import sad, satd, sse
     from codec.prices import Prices
 
 __all__ = ["BORDER", "MotionSearch", "bordered", "search_all"]
@@ -236,8 +236,9 @@ class MotionSearch:
         h: cython.int,
         row: cython.int,
         column: cython.int,
+        transformed: cython.int,
     ) -> cython.int:
-        """Return the squared error of a block as a vector predicts it."""
+        """Return how far a block is from what a vector predicts: squared, or if ``transformed`` as ``satd`` has it."""
         block = cython.declare(cython.uchar[256])
         s_stride: cython.Py_ssize_t = 16 * self.columns
         s: cython.Py_ssize_t = y * s_stride + x
@@ -256,6 +257,8 @@ class MotionSearch:
             pixels = block
             o = 0
             stride = 16
+        if transformed:
+            return satd(self.source, s, s_stride, pixels, o, stride, w, h)
         return sse(self.source, s, s_stride, pixels, o, stride, w, h)
 
     @cython.cfunc
@@ -287,7 +290,7 @@ class MotionSearch:
         i: cython.int
         r: cython.int
         c: cython.int
-        distance: cython.int = self.distance(plane, x, y, w, h, row, column)
+        distance: cython.int = self.distance(plane, x, y, w, h, row, column, 0)
         cost: cython.int
         centre_cost: cython.int
         best_cost: cython.int = distance + ((self.price(best, row, column) * rate) >> 12)
@@ -307,7 +310,7 @@ class MotionSearch:
                 if r == came_row and c == came_column:
                     cost = came_cost
                 elif bounds[0] <= r <= bounds[1] and bounds[2] <= c <= bounds[3]:
-                    distance = self.distance(plane, x, y, w, h, r, c)
+                    distance = self.distance(plane, x, y, w, h, r, c, 0)
                     cost = distance + ((self.price(best, r, c) * rate) >> 12)
                     if cost < best_cost:
                         best_cost = cost
