@@ -1,0 +1,25 @@
+"""What can go wrong when the stack is deployed.
+
+DeployError
+├── ToolMissing     a program is not on this machine and could not be brought here
+├── ToolFailed      a program ran and failed
+└── NotLoopback     an endpoint is not this machine: local commands touch no other
+"""
+
+from __future__ import annotations
+
+
+class DeployError(Exception):
+    """The base; the message says what is wrong and what to do."""
+
+
+class ToolMissing(DeployError):
+    """A program that is needed is not on this machine and could not be brought here."""
+
+
+class ToolFailed(DeployError):
+    """A program ran and failed; the message has the end of what it said."""
+
+
+class NotLoopback(DeployError):
+    """An endpoint that is not on this machine; what is local touches no other."""

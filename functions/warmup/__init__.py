@@ -1,0 +1,3 @@
+"""Keeps environments of the classifier warm."""
+
+__all__: list[str] = []

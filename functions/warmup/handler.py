@@ -1,0 +1,76 @@
+"""Keeps environments of the classifier warm: calls it so often at once that no two calls can share an environment.
+
+A call for warmth is `{"warmup": {"hold_ms": 500}}`. The classifier gets its model ready, stays busy for `hold_ms`, so
+that the other calls find it so, and answers `{"environment": "its name", "cold": false}`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+HOLDS_MS = (500, 2000)  # the second one when the first was too short for all calls to overlap
+
+
+class NothingWarm(Exception):
+    """Not one call was answered; the last refusal says why."""
+
+
+@cache
+def client(calls: int) -> Any:
+    """A client of Lambda that makes `calls` calls at once, and each of them once."""
+    config = Config(max_pool_connections=calls, read_timeout=45, retries={"total_max_attempts": 1})
+    return boto3.client("lambda", config=config)
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
+    """Warm so many environments of the function as the settings say; how many answered, and how many were cold."""
+    function, count = os.environ["FASTSLOW_WARM_FUNCTION"], int(os.environ["FASTSLOW_WARM_COUNT"])
+    environments: dict[str, bool] = {}
+    refused = ""
+    for hold in HOLDS_MS:
+        with ThreadPoolExecutor(count) as pool:
+            for answer in pool.map(lambda _, hold=hold: warm(function, hold, count), range(count)):
+                if isinstance(answer, str):
+                    refused = answer
+                else:
+                    environments.setdefault(answer["environment"], answer["cold"])
+        if len(environments) >= count:
+            break
+    told = {"Environments": len(environments), "ColdEnvironments": sum(environments.values())}
+    tell(told, refused)
+    if not environments:
+        raise NothingWarm(refused)
+    return told
+
+
+def warm(function: str, hold: int, calls: int) -> dict[str, Any] | str:
+    """Warm one environment; its answer, or why there is none."""
+    payload = json.dumps({"warmup": {"hold_ms": hold}})
+    try:
+        answer = client(calls).invoke(FunctionName=function, Payload=payload)
+        body = json.loads(answer["Payload"].read())
+    except (BotoCoreError, ClientError) as error:
+        return str(error)
+    return str(body) if "FunctionError" in answer else dict(body)
+
+
+def tell(metrics: dict[str, int], refused: str) -> None:
+    """Write a line that CloudWatch takes for metrics (its embedded metric format)."""
+    names = [{"Name": name, "Unit": "Count"} for name in metrics]
+    where = {"Namespace": os.environ["POWERTOOLS_METRICS_NAMESPACE"], "Dimensions": [["service"]], "Metrics": names}
+    line = {
+        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [where]},
+        "service": "warmup",
+        **metrics,
+    }
+    sys.stdout.write(json.dumps({**line, "refused": refused} if refused else line) + "\n")

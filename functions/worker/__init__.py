@@ -1,0 +1,3 @@
+"""Does a part of a job."""
+
+__all__: list[str] = []

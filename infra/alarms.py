@@ -1,0 +1,33 @@
+"""Alarms, and who hears them."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_cloudwatch as cw
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+
+class Alarms(Construct):
+    """A topic that alarms go to, and whose subscriber is the address in the settings."""
+
+    def __init__(self, scope: Construct, name: str, *, email: str) -> None:
+        super().__init__(scope, name)
+        self.topic = sns.Topic(self, "Topic", enforce_ssl=True)
+        if email:
+            self.topic.add_subscription(subscriptions.EmailSubscription(email))
+
+    def add(self, name: str, about: str, metric: cw.IMetric, *, above: float, minutes: int = 5) -> None:
+        """Alarm when `metric` is above a threshold in `minutes` minutes on end. No data is no trouble."""
+        alarm = cw.Alarm(
+            self,
+            name,
+            alarm_description=about,
+            metric=metric,
+            threshold=above,
+            comparison_operator=cw.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            evaluation_periods=minutes,
+            treat_missing_data=cw.TreatMissingData.NOT_BREACHING,
+        )
+        alarm.add_alarm_action(actions.SnsAction(self.topic))

@@ -1,0 +1,148 @@
+"""The REST API: POST a frame, hear what is in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import Duration
+from aws_cdk import aws_apigateway as apigw
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.acknowledge import acknowledge
+from infra.program import log_group
+from infra.settings import Settings
+
+LOGS_POLICY = "arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+PICTURES = ["image/jpeg", "image/png", "image/webp"]
+
+# A field of the access log and where API Gateway has it: who called, what came of it, how long which part took.
+LOGGED = {
+    "request": "$context.requestId",
+    "time": "$context.requestTimeEpoch",
+    "caller": "$context.identity.sourceIp",
+    "key": "$context.identity.apiKeyId",
+    "principal": "$context.identity.userArn",
+    "method": "$context.httpMethod",
+    "path": "$context.resourcePath",
+    "status": "$context.status",
+    "error": "$context.error.message",
+    "bytes": "$context.responseLength",
+    "ms": "$context.responseLatency",
+    "functionMs": "$context.integrationLatency",
+}
+
+
+class Api(Construct):
+    """`POST /frames` with a picture, or with JSON that has one in base64; for holders of the key, or IAM principals."""
+
+    def __init__(self, scope: Construct, name: str, *, settings: Settings, classifier: lambda_.IFunction) -> None:
+        super().__init__(scope, name)
+        self.log = log_group(self, "AccessLog", path=f"/{settings.name}/api", days=settings.log_days)
+        self.rest = apigw.RestApi(
+            self,
+            "Rest",
+            rest_api_name=settings.name,
+            description="Says what is in a frame",
+            endpoint_types=[apigw.EndpointType.REGIONAL],
+            binary_media_types=PICTURES,
+            cloud_watch_role=True,  # once an account and region; without it API Gateway writes no log
+            deploy_options=self._stage(settings),
+            default_cors_preflight_options=_cors(settings),
+        )
+        self.method = self._frames(settings, classifier)
+        self._errors(settings)
+        self.key = self._key(settings) if settings.auth == "key" else None
+        self._acknowledge(settings)
+
+    def _stage(self, settings: Settings) -> apigw.StageOptions:
+        fields = ",".join(f'"{name}":"{where}"' for name, where in LOGGED.items())
+        return apigw.StageOptions(
+            stage_name="v1",
+            access_log_destination=apigw.LogGroupLogDestination(self.log),
+            access_log_format=apigw.AccessLogFormat.custom(f"{{{fields}}}"),
+            logging_level=apigw.MethodLoggingLevel.ERROR,
+            data_trace_enabled=False,  # pictures and keys are nobody's to log
+            tracing_enabled=settings.tracing,
+            throttling_rate_limit=settings.rate,
+            throttling_burst_limit=settings.burst,
+        )
+
+    def _frames(self, settings: Settings, classifier: lambda_.IFunction) -> apigw.Method:
+        schema = apigw.JsonSchema(
+            schema=apigw.JsonSchemaVersion.DRAFT4,
+            type=apigw.JsonSchemaType.OBJECT,
+            required=["image"],
+            properties={
+                "image": apigw.JsonSchema(type=apigw.JsonSchemaType.STRING, min_length=1),
+                "top": apigw.JsonSchema(type=apigw.JsonSchemaType.INTEGER, minimum=1, maximum=1000),
+                "model": apigw.JsonSchema(type=apigw.JsonSchemaType.STRING, min_length=1, max_length=64),
+            },
+        )
+        by_key = settings.auth == "key"
+        return self.rest.root.add_resource("frames").add_method(
+            "POST",
+            apigw.LambdaIntegration(classifier, timeout=Duration.seconds(29), allow_test_invoke=False),
+            api_key_required=by_key,
+            authorization_type=apigw.AuthorizationType.NONE if by_key else apigw.AuthorizationType.IAM,
+            request_models={"application/json": self.rest.add_model("Frame", schema=schema)},
+            request_validator=self.rest.add_request_validator("Validator", validate_request_body=True),
+        )
+
+    def _errors(self, settings: Settings) -> None:
+        """API Gateway's own answers have the form of the function's: a code, and what to do."""
+        headers = {"Access-Control-Allow-Origin": f"'{settings.cors}'"} if settings.cors else None
+        message = '"message":"$context.error.validationErrorString: send {\\"image\\": base64, \\"top\\": 5}"'
+        for kind, body in (
+            (apigw.ResponseType.BAD_REQUEST_BODY, f'{{"error":{{"code":"bad_json",{message}}}}}'),
+            (apigw.ResponseType.DEFAULT_4_XX, '{"error":{"code":"refused","message":$context.error.messageString}}'),
+            (apigw.ResponseType.DEFAULT_5_XX, '{"error":{"code":"failed","message":$context.error.messageString}}'),
+        ):
+            self.rest.add_gateway_response(
+                f"Response{kind.response_type}",
+                type=kind,
+                response_headers=headers,
+                templates={"application/json": body},
+            )
+
+    def _key(self, settings: Settings) -> apigw.IApiKey:
+        key = self.rest.add_api_key("Key", description=f"Calls {settings.name}")
+        quota = apigw.QuotaSettings(limit=settings.daily, period=apigw.Period.DAY) if settings.daily else None
+        plan = self.rest.add_usage_plan(
+            "Plan",
+            description="What one key may do",
+            throttle=apigw.ThrottleSettings(rate_limit=settings.rate, burst_limit=settings.burst),
+            quota=quota,
+            api_stages=[apigw.UsagePlanPerApiStage(api=self.rest, stage=self.rest.deployment_stage)],
+        )
+        plan.add_api_key(key)
+        return key
+
+    def _acknowledge(self, settings: Settings) -> None:
+        reasons: dict[str, str] = {
+            "APIG2": "the POST's body is validated; a preflight request has none",
+            "COG4": "callers are programs: they have a key with a plan, or sign as IAM principals",
+        }
+        if settings.auth == "key":
+            reasons["APIG4"] = "the key and its plan bound what anyone can do; -c auth=iam asks for signatures"
+        elif settings.cors:
+            reasons["APIG4"] = "browsers send preflight requests unsigned"
+        acknowledge(self.rest, reasons)
+        acknowledge(
+            self.rest.deployment_stage, {"APIG3": "a firewall costs more than the idle stack; calls are throttled"}
+        )
+        acknowledge(
+            self.rest,
+            {f"IAM4[Policy::{LOGS_POLICY}]": "AWS's own for API Gateway's logs, for all APIs of an account"},
+        )
+
+
+def _cors(settings: Settings) -> Any:
+    if not settings.cors:
+        return None
+    return apigw.CorsOptions(
+        allow_origins=[settings.cors],
+        allow_methods=["POST"],
+        allow_headers=["Content-Type", "X-Api-Key", "Authorization", "X-Amz-Date", "X-Amz-Security-Token"],
+        max_age=Duration.hours(1),
+    )

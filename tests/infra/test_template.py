@@ -1,0 +1,293 @@
+"""What matters about what is deployed: nothing public, no more permission than needed, caps on what could run away."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.infra.conftest import ROOT, Template
+
+Synthesise = Callable[..., Template]
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_no_bucket_is_public_unencrypted_or_left_uncleaned(template: Template) -> None:
+    buckets = template.all("S3::Bucket")
+    assert len(buckets) == 4
+    for bucket in buckets.values():
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+        assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+        assert bucket["BucketEncryption"]
+        assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+        rules = bucket["LifecycleConfiguration"]["Rules"]
+        assert any(rule.get("AbortIncompleteMultipartUpload") == {"DaysAfterInitiation": 1} for rule in rules)
+        cleaned = any("ExpirationInDays" in rule or "NoncurrentVersionExpiration" in rule for rule in rules)
+        assert cleaned, "nothing is ever deleted from this bucket"
+
+
+def test_every_bucket_refuses_what_is_not_tls(template: Template) -> None:
+    policies = {
+        policy["Bucket"]["Ref"]: policy["PolicyDocument"] for policy in template.all("S3::BucketPolicy").values()
+    }
+    for bucket in template.all("S3::Bucket"):
+        conditions = [each["Condition"] for each in policies[bucket]["Statement"] if each["Effect"] == "Deny"]
+        assert {"Bool": {"aws:SecureTransport": "false"}} in conditions
+        assert {"NumericLessThan": {"s3:TlsVersion": 1.2}} in conditions
+
+
+def test_models_are_versioned_and_never_expire(template: Template) -> None:
+    versioned = [each for each in template.all("S3::Bucket").values() if "VersioningConfiguration" in each]
+    assert [each["VersioningConfiguration"] for each in versioned] == [{"Status": "Enabled"}]
+    assert not any("ExpirationInDays" in rule for rule in versioned[0]["LifecycleConfiguration"]["Rules"])
+
+
+def test_functions_run_what_the_packages_are_built_for(synthesise: Synthesise) -> None:
+    for arch in ("arm64", "x86_64"):
+        template = synthesise(arch=arch)
+        functions = template.all("Lambda::Function").values()
+        assert {each["Runtime"] for each in functions} == {"python3.13"}
+        assert {tuple(each["Architectures"]) for each in functions} == {(arch,)}
+        assert all(each["CompatibleArchitectures"] == [arch] for each in template.all("Lambda::LayerVersion").values())
+        assert ("arm64" in str(template.one("EC2::LaunchTemplate"))) == (arch == "arm64")
+
+
+def test_the_entry_points_of_the_functions_exist(template: Template) -> None:
+    handlers = {each["Handler"] for each in template.all("Lambda::Function").values()}
+    assert handlers == {f"functions.{name}.handler.handler" for name in ("classify", "warmup", "worker")}
+    for name in ("warmup", "worker"):
+        assert "def handler(" in (ROOT / "functions" / name / "handler.py").read_text()
+
+
+def test_the_classifier_is_capped_and_called_through_its_alias(template: Template) -> None:
+    function = template.function("fastslow-classify")
+    assert function["ReservedConcurrentExecutions"] == 200
+    assert function["Timeout"] < 29
+    assert template.one("Lambda::Alias")["Name"] == "live"
+    assert "ReservedConcurrentExecutions" not in template.function("fastslow-worker-0")
+
+
+def test_the_caps_are_settings(synthesise: Synthesise) -> None:
+    template = synthesise(concurrency=7, snapstart="true", rate=3, burst=5, daily=100, warm=2, tracing="true")
+    function = template.function("fastslow-classify")
+    assert function["ReservedConcurrentExecutions"] == 7
+    assert function["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    assert function["TracingConfig"] == {"Mode": "Active"}
+    plan = template.one("ApiGateway::UsagePlan")
+    assert plan["Throttle"] == {"RateLimit": 3, "BurstLimit": 5}
+    assert plan["Quota"] == {"Limit": 100, "Period": "DAY"}
+
+
+def test_nobody_calls_the_api_without_key_and_plan(template: Template) -> None:
+    method = template.one("ApiGateway::Method")
+    assert method["HttpMethod"] == "POST"
+    assert method["ApiKeyRequired"] is True
+    plan = template.one("ApiGateway::UsagePlan")
+    assert plan["Throttle"] == {"RateLimit": 100, "BurstLimit": 200}
+    assert template.one("ApiGateway::UsagePlanKey")["KeyType"] == "API_KEY"
+
+
+def test_iam_signs_instead_of_a_key(synthesise: Synthesise) -> None:
+    template = synthesise(auth="iam", cors="https://pages.example")
+    methods = {method["HttpMethod"]: method for method in template.all("ApiGateway::Method").values()}
+    assert methods["POST"]["AuthorizationType"] == "AWS_IAM"
+    assert not methods["POST"]["ApiKeyRequired"]
+    assert not template.all("ApiGateway::ApiKey")
+    assert "https://pages.example" in json.dumps(methods["OPTIONS"]["Integration"])
+
+
+def test_no_page_may_call_unless_asked(template: Template) -> None:
+    assert "Access-Control" not in json.dumps(template.whole)
+
+
+def test_pictures_are_binary_and_json_is_checked(template: Template) -> None:
+    assert set(template.one("ApiGateway::RestApi")["BinaryMediaTypes"]) == {"image/jpeg", "image/png", "image/webp"}
+    assert template.one("ApiGateway::RequestValidator")["ValidateRequestBody"] is True
+    schema = template.one("ApiGateway::Model")["Schema"]
+    assert schema["required"] == ["image"]
+    assert template.one("ApiGateway::Method")["RequestModels"].keys() == {"application/json"}
+
+
+def test_errors_of_the_api_itself_are_json(template: Template) -> None:
+    for response in template.all("ApiGateway::GatewayResponse").values():
+        text = response["ResponseTemplates"]["application/json"]
+        filled = text.replace("$context.error.messageString", '"what"').replace(
+            "$context.error.validationErrorString", "why"
+        )
+        assert json.loads(filled)["error"].keys() == {"code", "message"}
+
+
+def test_the_access_log_is_json_without_what_is_secret(template: Template) -> None:
+    log = template.one("ApiGateway::Stage")["AccessLogSetting"]["Format"]
+    assert {"status", "caller", "ms"} <= json.loads(log).keys()
+    assert "body" not in log.lower()
+    assert template.one("ApiGateway::Stage")["MethodSettings"][0]["DataTraceEnabled"] is False
+
+
+def test_what_the_roles_may_do(template: Template) -> None:
+    """The whole list: who gets more must be added here."""
+    logs = {"logs:CreateLogStream", "logs:PutLogEvents"}
+    network = {
+        *("ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"),
+        *("ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"),
+    }
+    read, write = {"s3:GetObject", "s3:ListBucket"}, {"s3:PutObject", "s3:AbortMultipartUpload"}
+    expected = {
+        "fastslow-classify": logs | read,
+        "fastslow-warmup": logs | {"lambda:InvokeFunction"},
+        **{f"fastslow-worker-{n}": logs | read | write | network for n in range(4)},
+    }
+    for name, actions in expected.items():
+        statements = template.statements(template.function(name)["Role"])
+        assert {action for each in statements for action in listed(each["Action"])} == actions, name
+    statements = template.statements(template.one("IAM::InstanceProfile")["Roles"][0])
+    session = {"ssm:UpdateInstanceInformation"} | {
+        f"ssmmessages:{verb}{kind}Channel" for verb in ("Create", "Open") for kind in ("Control", "Data")
+    }
+    assert {action for each in statements for action in listed(each["Action"])} == (
+        logs | {"logs:DescribeLogStreams", "lambda:InvokeFunction", "s3:DeleteObject"} | read | write | session
+    )
+
+
+def test_a_permission_for_everything_is_one_that_cannot_be_narrowed(template: Template) -> None:
+    allowed = {
+        action
+        for policy in template.all("IAM::Policy").values()
+        for each in policy["PolicyDocument"]["Statement"]
+        if "*" in listed(each["Resource"])
+        for action in listed(each["Action"])
+    }
+    assert all(action.startswith(("ec2:", "ssm:UpdateInstanceInformation", "ssmmessages:")) for action in allowed)
+    everything = [policy["PolicyDocument"] for policy in template.all("IAM::Policy").values()]
+    assert not [
+        each
+        for each in everything
+        if '"s3:*' in json.dumps(each) or '"*"' in json.dumps(each).replace('"Resource": "*"', "")
+    ]
+
+
+def test_the_classifier_reads_models_alone(template: Template) -> None:
+    (models,) = [name for name, each in template.all("S3::Bucket").items() if "VersioningConfiguration" in each]
+    statements = template.statements(template.function("fastslow-classify")["Role"])
+    reached = json.dumps([each["Resource"] for each in statements if "s3:" in json.dumps(each["Action"])])
+    assert models in reached
+    assert not [name for name in template.all("S3::Bucket") if name != models and name in reached]
+
+
+def test_the_schedule_keeps_so_many_environments_warm(synthesise: Synthesise, template: Template) -> None:
+    assert template.one("Events::Rule")["ScheduleExpression"] == "rate(5 minutes)"
+    environment = template.function("fastslow-warmup")["Environment"]["Variables"]
+    assert environment["FASTSLOW_WARM_COUNT"] == "4"
+    (alias,) = template.all("Lambda::Alias")
+    assert environment["FASTSLOW_WARM_FUNCTION"] == {"Ref": alias}
+    none = synthesise(warm=0, coordinator="false", concurrency=0, flow_logs="true", email="who@example.com", budget=50)
+    assert not none.all("Events::Rule")
+    assert "ReservedConcurrentExecutions" not in none.function("fastslow-classify")
+
+
+def test_workers_are_where_no_route_leads_out(template: Template) -> None:
+    workers = [template.function(f"fastslow-worker-{number}") for number in range(4)]
+    assert workers[0]["EphemeralStorage"] == {"Size": 2048}
+    assert workers[0]["Timeout"] == 900
+    subnets = {each["Ref"] for worker in workers for each in worker["VpcConfig"]["SubnetIds"]}
+    tables = {
+        each["RouteTableId"]["Ref"]
+        for each in template.all("EC2::SubnetRouteTableAssociation").values()
+        if each["SubnetId"]["Ref"] in subnets
+    }
+    assert len(tables) == 2
+    assert not [each for each in template.all("EC2::Route").values() if each["RouteTableId"]["Ref"] in tables]
+    endpoint = template.one("EC2::VPCEndpoint")
+    assert tables <= {each["Ref"] for each in endpoint["RouteTableIds"]}
+
+
+def test_only_workers_reach_the_coordinator(template: Template) -> None:
+    groups = template.all("EC2::SecurityGroup")
+    (workers,) = {
+        each["Fn::GetAtt"][0] for each in template.function("fastslow-worker-0")["VpcConfig"]["SecurityGroupIds"]
+    }
+    (entry,) = [rule for group in groups.values() for rule in group.get("SecurityGroupIngress", [])]
+    assert entry["SourceSecurityGroupId"]["Fn::GetAtt"][0] == workers
+    assert (entry["FromPort"], entry["ToPort"]) == (8443, 8443)
+    assert not template.all("EC2::SecurityGroupIngress")
+
+
+def test_the_coordinator_replaces_itself_and_keeps_its_secrets(template: Template) -> None:
+    group = template.one("AutoScaling::AutoScalingGroup")
+    assert (group["MinSize"], group["MaxSize"]) == ("1", "1")
+    data = template.one("EC2::LaunchTemplate")["LaunchTemplateData"]
+    assert data["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
+    assert [disk["Ebs"]["Encrypted"] for disk in data["BlockDeviceMappings"]] == [True]
+    assert "KeyName" not in data, "nobody logs in by SSH"
+    assert data["ImageId"].startswith("resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023")
+
+
+def test_what_is_off_is_not_there(synthesise: Synthesise) -> None:
+    template = synthesise(
+        warm=0, coordinator="false", concurrency=0, flow_logs="true", email="who@example.com", budget=50
+    )
+    assert not template.all("AutoScaling::AutoScalingGroup")
+    assert template.one("Budgets::Budget")["Budget"]["BudgetLimit"] == {"Amount": 50, "Unit": "USD"}
+    assert template.one("EC2::FlowLog")["TrafficType"] == "REJECT"
+    assert template.one("SNS::Subscription")["Endpoint"] == "who@example.com"
+
+
+def test_alarms_reach_somebody(template: Template) -> None:
+    (topic,) = template.all("SNS::Topic")
+    alarms = template.all("CloudWatch::Alarm").values()
+    assert {each["MetricName"] for each in alarms} == {"Errors", "Throttles", "5XXError", "Latency"}
+    assert all(each["AlarmActions"] == [{"Ref": topic}] for each in alarms)
+    assert all(each["AlarmDescription"] for each in alarms)
+
+
+def test_the_dashboard_shows_what_was_promised(template: Template) -> None:
+    shown = json.dumps(template.one("CloudWatch::Dashboard"))
+    for metric in ("Errors", "Throttles", "ColdStart", "CacheHit", "CacheMiss", "p50", "p99"):
+        assert metric in shown, metric
+
+
+def test_everything_is_tagged_and_logs_end(synthesise: Synthesise) -> None:
+    template = synthesise(name="other-one", tags="team=video, cost=7", log_days=14)
+    assert {"Key": "team", "Value": "video"} in template.function("other-one-classify")["Tags"]
+    assert {"Key": "project", "Value": "other-one"} in template.function("other-one-classify")["Tags"]
+    assert {each["RetentionInDays"] for each in template.all("Logs::LogGroup").values()} == {14}
+
+
+def test_cfn_lint_finds_nothing(synthesise: Synthesise, template: Template) -> None:
+    other = synthesise(warm=0, coordinator="false", concurrency=0, flow_logs="true", email="who@example.com", budget=50)
+    # W3005: CDK says for itself that a function depends on its role.
+    command = [
+        str(Path(sys.executable).with_name("cfn-lint")),
+        "--ignore-checks",
+        "W3005",
+        "--",
+        str(template.path),
+        str(other.path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stdout
+
+
+def test_a_finding_of_cdk_nag_fails_the_synthesis(tmp_path: Path) -> None:
+    from aws_cdk import Stack, aws_s3
+
+    from infra.application import application
+    from tests.infra.conftest import FLAGS, line_as_package
+
+    app = application(
+        build=line_as_package, context={**FLAGS, "coordinator": "false", "workers": 1}, outdir=str(tmp_path)
+    )
+    aws_s3.Bucket(Stack(app, "Careless"), "Bucket")
+    with pytest.raises(RuntimeError, match="ValidationFailed"):
+        app.synth()
+    report = json.loads((tmp_path / "validation-report.json").read_text())
+    rules = {each["ruleName"] for plugin in report["pluginReports"] for each in plugin["violations"]}
+    assert {"AwsSolutions-S1", "AwsSolutions-S10"} <= rules
