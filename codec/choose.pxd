@@ -19,6 +19,9 @@ cdef class Chooser:
     cdef object held
     cdef int inter_tried
     cdef int whole_tried
+    cdef int intra_gate
+    cdef int b_gate
+    cdef int split_gate
     cdef int guess_rate[4]
     cdef long long best
     cdef int coded

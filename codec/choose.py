@@ -50,6 +50,7 @@ class Chooser:
         inter_tried: int,
         whole_tried: int,
         guess_rates: list,
+        gates: list,
     ) -> None:
         self.canvas = work.canvas
         self.d = work.d
@@ -61,6 +62,9 @@ class Chooser:
         self.splits = split is not None
         self.inter_tried = inter_tried
         self.whole_tried = whole_tried
+        self.intra_gate = gates[0]
+        self.b_gate = gates[1]
+        self.split_gate = gates[2]
         self.best = 0
         self.coded = self.fresh = 0
         pixels, levels = bytearray(384), bytearray(800)
@@ -126,7 +130,7 @@ class Chooser:
                 x = self.inter.column[i]
             self.inter.take(i, at)
             self.attempt(column, row, left, self.inter.price[i])
-        if self.splits and self.coded:
+        if self.splits and self.coded and guess > self.split_gate * self.guess_rate[self.d.segment[at]]:
             i = self.split.choose(which, y, x, column, row)
             if i < guess + (guess >> 4):
                 self.attempt(column, row, left, self.split.price)
@@ -155,7 +159,7 @@ class Chooser:
             guesses[mode] += ((self.prices.reference[0] + self.prices.y_mode[mode]) * self.guess_rate[segment]) >> 12
             least = min(least, guesses[mode])
         self.fresh = 0
-        if bound < FAR and least > bound + (bound >> 2):
+        if bound < FAR and (not self.coded or 16 * least > bound * self.intra_gate):
             return
         self.d.reference[at] = 0
         for i in range(32):
@@ -166,12 +170,16 @@ class Chooser:
             for i in range(1, 4):
                 if guesses[i] < guesses[mode]:
                     mode = i
+            if bound < FAR and 16 * guesses[mode] > bound * self.intra_gate:
+                break
             guesses[mode] = FAR
             self.d.y_mode[at] = mode
             self.attempt(
                 column, row, left, self.prices.reference[0] + self.prices.y_mode[mode]
                 + self.prices.uv_mode[self.d.uv_mode[at]],
             )  # fmt: skip
+        if bound < FAR and 16 * least > bound * self.b_gate:
+            return
         self.fresh = 0
         cost = self.intra.subblocks(column, row, left, self.best)
         if cost < self.best:

@@ -110,7 +110,7 @@ def encode_frame(
     canvas = Canvas(columns, rows, header, references)
     work, model, guess_rates, rates = _requantizer(canvas, d, image.raster, header, effort)
     prices = Prices(header)
-    intra = IntraChooser(work, prices, model, (1, 2, 3, 10)[effort])
+    intra = IntraChooser(work, prices, model, B_TRIED[effort])
     inter = split = None
     if references is not None:
         distinct = [n + 1 for n, raster in enumerate(references) if raster not in references[:n]]
@@ -118,7 +118,7 @@ def encode_frame(
         inter = InterChooser(d, prices, search, distinct, 1, rates, guess_rates)
         if SHAPES[effort]:
             split = SplitChooser(inter, SHAPES[effort])
-    Chooser(work, prices, intra, inter, split, (1, 2, 3, 16)[effort], (1, 2, 4, 4)[effort], guess_rates).run()
+    Chooser(work, prices, intra, inter, split, INTER[effort], WHOLE[effort], guess_rates, GATES[effort]).run()
     if header.filter_level:
         header = replace(header, filter_level=search_filter_level(canvas, d, image.raster, header, 32))
     return assemble(before, header, image, canvas, d, work)
@@ -242,6 +242,10 @@ def _four(given: Sequence[int] | None, default: Sequence[int], least: int, most:
 RATE = 0.9
 CHROMA = 1.7
 GUESS = 0.3
+INTER = (1, 2, 3, 16)
+WHOLE = (1, 2, 4, 4)
+B_TRIED = (1, 2, 3, 10)
+GATES = ([14, 14, 8], [14, 14, 8], [14, 14, 8], [20, 20, 0])
 SHAPES = (0, 3, 3, 4)
 
 
