@@ -18,15 +18,20 @@ class Failure(click.ClickException):
 
 @contextmanager
 def told_in_a_line() -> Iterator[None]:
-    """Turn what pipelines and codec raise into one line and an exit code: 2 for wrong settings, 1 for the rest."""
+    """Turn what the packages below raise into one line and an exit code: 2 for wrong settings, 1 for the rest."""
     from codec.errors import CodecError
     from pipelines.errors import PipelineError, SettingsError
+    from vision.errors import VisionError
 
     try:
         yield
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
-    except (PipelineError, CodecError) as error:
+    except (PipelineError, CodecError, VisionError) as error:
         raise Failure(str(error)) from error
+    except ModuleNotFoundError as error:
+        if error.name not in ("boto3", "onnxruntime", "PIL"):
+            raise
+        raise Failure(f"this needs {error.name}, which is not installed: pip install 'fastslow[aws]'") from error
     except MemoryError as error:
         raise Failure("out of memory; fewer --workers or smaller --chunk-frames need less") from error

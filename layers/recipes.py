@@ -118,7 +118,7 @@ RECIPES = {
     for recipe in (
         Recipe("video", ("numpy", "av"), left_out=NUMPY + AV),
         Recipe("vision", ("numpy", "onnxruntime", "pillow"), left_out=NUMPY + ONNXRUNTIME + PILLOW),
-        Recipe("code", ("msgspec",), ("codec", "pipelines"), PROJECT),
+        Recipe("code", ("msgspec",), ("codec", "vision", "pipelines"), PROJECT),
     )
 }
 
