@@ -59,6 +59,7 @@ def _processors() -> int:
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--no-audio", is_flag=True, help="Leave the sound out.")
+@click.option("--no-subtitles", is_flag=True, help="Leave the subtitles out.")
 @click.option("--measure", is_flag=True, help="Compare OUT with IN afterwards: PSNR and SSIM of the luma.")
 @click.option(
     "--report",
@@ -79,6 +80,7 @@ def encode(
     workers: int,
     overwrite: bool,
     no_audio: bool,
+    no_subtitles: bool,
     measure: bool,
     page: str | None,
     as_json: bool,
@@ -90,8 +92,8 @@ def encode(
     are moved, one after the other along a chain of X chunks, onto the state at which the chunk before ended, so that
     only a chain begins with a key frame.
 
-    Timestamps, turned and mirrored pictures, pixel shapes and sound are kept: Opus and Vorbis as they are, other sound
-    as Opus. OUT appears when it is complete.
+    Timestamps, turned and mirrored pictures, pixel shapes, sound, subtitles, chapters and tags are kept: Opus and
+    Vorbis as they are, other sound as Opus; subtitles as WebVTT in WebM. OUT appears when it is complete.
     """
     from cli.errors import told_in_a_line
     from cli.progress import display
@@ -110,6 +112,7 @@ def encode(
                 workers=workers,
                 overwrite=overwrite,
                 sound=not no_audio,
+                subtitles=not no_subtitles,
                 watch=progress.stages,
                 record=record,
             )

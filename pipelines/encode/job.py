@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipelines.encode.join import Joiner, OutputFile, kind_of
-from pipelines.encode.local.runner import Progress, Runner, Watch
+from pipelines.encode.local.runner import Runner, Watch
 from pipelines.encode.plan import Settings
 from pipelines.encode.record import Record
 from pipelines.errors import OutputError, SettingsError
+from pipelines.media.matroska import VIDEO
 from pipelines.media.source import Source
 
 if TYPE_CHECKING:
-    from pipelines.media.audio import SoundReader
+    from pipelines.media.matroska_head import Kind
+    from pipelines.media.others import Others
 
 
 class Beside(msgspec.Struct):
@@ -63,6 +65,7 @@ def encode_file(
     workers: int,
     overwrite: bool = False,
     sound: bool = True,
+    subtitles: bool = True,
     watch: Watch = lambda progress: None,
     record: Record | None = None,
 ) -> Report:
@@ -78,7 +81,7 @@ def encode_file(
     if output.path.exists() and os.path.exists(source) and output.path.samefile(source):
         raise OutputError(f"{target}: is the input; name another output")
     with output as file:
-        joiner = Joiner(file, kind, _sound_of if sound and kind != "ivf" else None, record)
+        joiner = Joiner(file, kind, lambda film: _open_others(film, kind, sound, subtitles), record)
         runner = Runner(source, settings, workers, joiner, watch, record)
         try:
             film = runner.run()
@@ -98,7 +101,7 @@ def encode_file(
         chains=sum(chunk.position == 0 for chunk in runner.chunks),
         wall_s=round(time.monotonic() - began, 3),
         cpu_s={stage: round(seconds, 3) for stage, seconds in runner.progress.cpu_s.items()},
-        warnings=_warnings(film, kind if sound else "", runner.progress, joiner.damaged_sound),
+        warnings=_warnings(film, kind, sound, subtitles, (runner.progress.damaged, *joiner.damaged)),
     )
 
 
@@ -121,20 +124,42 @@ def measured(
     return msgspec.structs.replace(report, psnr_y=psnr_y, ssim_y=ssim_y)
 
 
-def _sound_of(source: Source) -> SoundReader:
-    from pipelines.media.audio import SoundReader  # here, since it brings PyAV and numpy into a process without need
+def _open_others(source: Source, kind: str, sound: bool, subtitles: bool) -> Others:
+    from pipelines.media.others import Others
 
-    return SoundReader(source.path, source.tracks)
+    heard = shown = None
+    if sound and source.tracks:
+        from pipelines.media.audio import (
+            SoundReader,
+        )  # here, since it brings PyAV and numpy into a process without need
+
+        heard = SoundReader(source.path, source.tracks)
+    if subtitles and source.subtitles:
+        from pipelines.media.subtitles import SubtitleReader, kept
+
+        container: Kind = "webm" if kind == "webm" else "matroska"
+        tracks, _ = kept(source.subtitles, container)
+        first = VIDEO + 1 + (len(source.tracks) if heard else 0)
+        shown = SubtitleReader(source.path, tracks, container, first) if tracks else None
+    return Others(heard, shown)
 
 
-def _warnings(source: Source, kind: str, progress: Progress, damaged_sound: int) -> list[str]:
-    warnings = []
-    if progress.damaged:
-        warnings.append(f"{source.path}: {progress.damaged} damaged frames were concealed or passed over")
-    if damaged_sound:
-        warnings.append(f"{source.path}: {damaged_sound} damaged packets of sound were left out")
-    if source.subtitles:
-        warnings.append(f"{source.path}: its subtitles were left out")
-    if kind == "ivf" and source.tracks:
-        warnings.append("IVF holds no sound: it was left out; .webm and .mkv keep it")
+def _warnings(source: Source, kind: str, sound: bool, subtitles: bool, damaged: tuple[int, int, int]) -> list[str]:
+    names = ("frames were concealed or passed over", "packets of sound were left out", "subtitles were left out")
+    warnings = [f"{source.path}: {count} damaged {name}" for count, name in zip(damaged, names, strict=True) if count]
+    if source.dropped and kind != "ivf":
+        warnings.append(f"{source.path}: {source.dropped} tags and chapters too many or too long were left out")
+    subtitles = subtitles and bool(source.subtitles)
+    if kind == "ivf":
+        if sound and source.tracks:
+            warnings.append("IVF holds no sound: it was left out; .webm and .mkv keep it")
+        others = {"subtitles": subtitles, "chapters": source.chapters, "title and tags": source.title or source.tags}
+        for name, there in others.items():
+            if there:
+                warnings.append(f"IVF holds no {name}: they were left out; .webm and .mkv keep them")
+    elif subtitles:
+        from pipelines.media.subtitles import kept
+
+        _, complaints = kept(source.subtitles, "webm" if kind == "webm" else "matroska")
+        warnings += [f"{source.path}: {complaint}" for complaint in complaints]
     return warnings

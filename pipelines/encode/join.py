@@ -1,4 +1,4 @@
-"""One file of a film's chunks and its sound: WebM or Matroska with both, IVF with the picture alone.
+"""One file of a film's chunks, its sound and its subtitles: WebM or Matroska; IVF has the picture alone.
 
 Timestamps are the input's. WebM and Matroska round them to milliseconds; IVF keeps them in the input's own unit.
 Where the input begins before 0 (IVF and Matroska cannot), everything is moved by the same time.
@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, BinaryIO
 from pipelines.encode.record import Record
 from pipelines.encode.sink import Piece
 from pipelines.errors import OutputError, SettingsError
-from pipelines.media.matroska import VIDEO, Block, Video, Writer
+from pipelines.media.matroska import VIDEO, Block, Writer
+from pipelines.media.matroska_head import About, Video
 from pipelines.media.source import Source
 
 if TYPE_CHECKING:
-    from pipelines.media.audio import SoundReader
+    from pipelines.media.others import Others
 
 KINDS = {".webm": "webm", ".mkv": "matroska", ".ivf": "ivf"}
 
@@ -94,12 +95,12 @@ class Joiner:
         self,
         file: BinaryIO,
         kind: str,
-        open_sound: Callable[[Source], SoundReader] | None,
+        open_others: Callable[[Source], Others],
         record: Record | None = None,
     ) -> None:
         self._record = record
-        self._file, self._kind, self._open_sound = file, kind, open_sound
-        self._sound: SoundReader | None = None
+        self._file, self._kind, self._open_others = file, kind, open_others
+        self._others: Others | None = None
         self._writer: Writer | None = None
         self._source: Source | None = None
         self._shift = Fraction(0)
@@ -110,17 +111,17 @@ class Joiner:
         """From the start of the first frame to the end of the last, in seconds."""
 
     @property
-    def damaged_sound(self) -> int:
-        """How many packets of sound could not be decoded."""
-        return self._sound.damaged if self._sound else 0
+    def damaged(self) -> tuple[int, int]:
+        """How many packets of sound and of subtitles could not be used."""
+        return self._others.damaged if self._others else (0, 0)
 
     def begin(self, source: Source) -> None:
         """Told once what the film is."""
         self._source = source
         if self._record is not None:
             self._record.source = source
-        if self._open_sound is not None and source.tracks:
-            self._sound = self._open_sound(source)
+        if self._kind != "ivf":
+            self._others = self._open_others(source)
 
     def append(self, piece: Piece) -> None:
         """Write a piece; its last frame waits for the next, which tells its duration."""
@@ -142,8 +143,8 @@ class Joiner:
             step = max(1, round(1 / (self._source.fps * self._source.seconds_a_tick)))
             self._put(data, time, duration or self._last_duration or step)
         if self._writer is not None:
-            if self._sound is not None:
-                for block in self._sound.rest():
+            if self._others is not None:
+                for block in self._others.rest():
                     self._writer.write(self._shifted(block))
             self._writer.finish()
         else:
@@ -151,9 +152,9 @@ class Joiner:
             self._ivf_header()
 
     def close(self) -> None:
-        """Let go of the sound's file."""
-        if self._sound is not None:
-            self._sound.close()
+        """Let go of the files of sound and subtitles."""
+        if self._others is not None:
+            self._others.close()
 
     def _start(self, first: int) -> None:
         source = self._source
@@ -163,13 +164,15 @@ class Joiner:
             self._shift = max(Fraction(0), -start)
             self._ivf_header()
             return
-        if self._sound is not None:
-            start = min(start, self._sound.start())
+        if self._others is not None:
+            start = min(start, self._others.start())
         self._shift = -start if start < -Fraction(1, 1000) else Fraction(0)
         rate = source.fps if source.constant_rate else None
-        video = Video(source.width, source.height, Fraction(*source.aspect), source.colour, rate)
-        sounds = self._sound.sounds if self._sound else []
-        self._writer = Writer(self._file, "webm" if self._kind == "webm" else "matroska", video, sounds)
+        video = Video(source.width, source.height, Fraction(*source.aspect), source.colour, rate, source.label)
+        chapters = tuple(chapter.moved(round(self._shift * 1_000_000_000)) for chapter in source.chapters)
+        about = About(source.title, source.tags, chapters, source.created)
+        others = self._others.tracks if self._others else []
+        self._writer = Writer(self._file, "webm" if self._kind == "webm" else "matroska", video, others, about)
 
     def _put(self, data: bytes, ticks: int, duration: int) -> None:
         from codec.ivf import write_frame
@@ -181,8 +184,8 @@ class Joiner:
         if self._writer is None:
             write_frame(self._file, ticks + math.ceil(self._shift / source.seconds_a_tick), data)
         else:
-            if self._sound is not None:
-                for block in self._sound.until(time):
+            if self._others is not None:
+                for block in self._others.until(time):
                     self._writer.write(self._shifted(block))
             self._writer.write(self._shifted(Block(VIDEO, time, data, key, seconds)))
         if self._record is not None:

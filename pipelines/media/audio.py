@@ -17,7 +17,8 @@ import av.error
 import numpy as np
 
 from pipelines.errors import InputError
-from pipelines.media.matroska import VIDEO, Block, Sound
+from pipelines.media.matroska import VIDEO, Block
+from pipelines.media.matroska_head import Sound
 from pipelines.media.read import open_container
 from pipelines.media.source import Track
 
@@ -145,9 +146,7 @@ class _Copied:
             sample_rate=_RATE if opus else stream.codec_context.sample_rate,
             channels=stream.codec_context.channels,
             delay=_pre_skip(private) if opus else Fraction(0),
-            language=track.language,
-            title=track.title,
-            default=track.default,
+            label=track.label,
         )
         self._number = number
         self._next = Fraction(0)
@@ -184,7 +183,7 @@ class _Encoded:
         private = self._encoder.extradata or b""
         self._delay = _pre_skip(private)
         self.damaged = 0
-        self.sound = Sound("opus", private, _RATE, channels, self._delay, track.language, track.title, track.default)
+        self.sound = Sound("opus", private, _RATE, channels, self._delay, track.label)
         self._resampler = self._new_resampler()
         self._origin: int | None = None
         self._heard = Fraction(0)  # when, counted in samples from the origin, what was decoded so far ends

@@ -18,17 +18,21 @@ from typing import TYPE_CHECKING, cast
 
 import av
 import av.error
+import msgspec
 
 from pipelines.errors import InputError, TruncatedInput
 from pipelines.media.complete import missing_bytes
+from pipelines.media.labels import chapters_of, created, label_of, tags_of
 from pipelines.media.orientation import UPRIGHT, Orientation, from_display_matrix
 from pipelines.media.source import Colour, Source, Track
 
 if TYPE_CHECKING:
     import numpy as np
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
     from av.sidedata.sidedata import SideData
+    from av.subtitles.stream import SubtitleStream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
@@ -121,7 +125,7 @@ class Reader:
         """Open the file and decode its first frame. Raises InputError with a line that says what is wrong with it."""
         self._container = open_container(self.path)
         try:
-            self._stream = _video_stream(self._container, self.path)
+            self._stream = video_stream(self._container, self.path)
             structured = not _STRUCTURED.isdisjoint(self._container.format.name.split(","))
             self._stream.thread_type = "AUTO" if structured else "SLICE"
             self._frames = self._decode()
@@ -195,6 +199,8 @@ class Reader:
         if max(size) > _MAX_SIDE:
             raise InputError(f"{self.path}: {size[0]}x{size[1]} pixels; VP8 ends at {_MAX_SIDE} a side: scale it down")
         time_base, rate = stream.time_base or Fraction(1, 1000), _rate(stream)
+        title, tags, lost_tags = tags_of(self._container.metadata)
+        chapters, lost_chapters = chapters_of(self._container)
         return Source(
             path=self.path,
             width=size[0],
@@ -205,17 +211,14 @@ class Reader:
             constant_rate=stream.base_rate == stream.average_rate and stream.average_rate is not None,
             frames=_frame_count(self._container, stream, rate),
             colour=_colour(first),
-            tracks=tuple(
-                Track(
-                    index=track.index,
-                    codec=track.codec_context.name if track.codec_context else "",
-                    language=track.metadata.get("language", ""),
-                    title=track.metadata.get("title", ""),
-                    default=bool(track.disposition & av.stream.Disposition.default),
-                )
-                for track in self._container.streams.audio
-            ),
-            subtitles=len(self._container.streams.subtitles),
+            label=msgspec.structs.replace(label_of(stream), default=True),
+            tracks=tuple(map(_track, self._container.streams.audio)),
+            subtitles=tuple(map(_track, self._container.streams.subtitles)),
+            title=title,
+            tags=tags,
+            chapters=chapters,
+            created=created(self._container.metadata),
+            dropped=lost_tags + lost_chapters,
         )
 
 
@@ -264,7 +267,8 @@ def open_container(path: str) -> InputContainer:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _video_stream(container: InputContainer, path: str) -> VideoStream:
+def video_stream(container: InputContainer, path: str) -> VideoStream:
+    """The stream that is the film, among those that are cover pictures. Raises InputError."""
     picture = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     streams = [stream for stream in container.streams.video if not stream.disposition & picture]
     if not streams:
@@ -275,6 +279,11 @@ def _video_stream(container: InputContainer, path: str) -> VideoStream:
     if stream.codec_context is None:
         raise InputError(f"{path}: this FFmpeg has no decoder for its video; convert it with another tool first")
     return stream
+
+
+def _track(stream: AudioStream | SubtitleStream) -> Track:
+    codec = stream.codec_context.codec.canonical_name if stream.codec_context else ""
+    return Track(stream.index, codec, label_of(stream))
 
 
 def _orientation(frame: VideoFrame) -> Orientation:

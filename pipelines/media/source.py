@@ -15,15 +15,39 @@ class Colour(msgspec.Struct, frozen=True):
     primaries: int = 2
 
 
+class Label(msgspec.Struct, frozen=True):
+    """What a file says of a track to those who choose one."""
+
+    language: str = ""
+    """By its three letters of ISO 639-2, if the file has it so."""
+    title: str = ""
+    default: bool = False
+    forced: bool = False
+    """Whether it is to be shown even to those who want none: signs in a foreign language."""
+    roles: tuple[str, ...] = ()
+    """What it is for: hearing_impaired, comment, ... as FFmpeg calls them."""
+
+
 class Track(msgspec.Struct, frozen=True):
-    """A sound track of the input."""
+    """A sound or subtitle track of the input."""
 
     index: int
     """The number of its stream in the file."""
     codec: str
-    language: str = ""
+    label: Label = Label()
+
+
+class Chapter(msgspec.Struct, frozen=True):
+    """A part of the film; times in nanoseconds."""
+
+    start: int
+    end: int
     title: str = ""
-    default: bool = False
+    language: str = ""
+
+    def moved(self, by: int) -> Chapter:
+        """The same part, so much later, and not before 0."""
+        return msgspec.structs.replace(self, start=max(0, self.start + by), end=max(0, self.end + by))
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -42,9 +66,19 @@ class Source(msgspec.Struct, frozen=True):
     frames: int
     """About how many frames there are (files need not know); 0: not known."""
     colour: Colour
+    label: Label = Label()
+    """Of the picture."""
     tracks: tuple[Track, ...] = ()
-    subtitles: int = 0
-    """How many subtitle tracks there are; none of them is kept."""
+    """Of sound."""
+    subtitles: tuple[Track, ...] = ()
+    title: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+    """What else the file says of the film: names in capitals, and values."""
+    chapters: tuple[Chapter, ...] = ()
+    created: int | None = None
+    """When the film was made, if the file says: nanoseconds since the year 2001 began, UTC."""
+    dropped: int = 0
+    """Chapters and tags that were too many or too long."""
 
     @property
     def frame_size(self) -> int:

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.media.matroska import VIDEO, Block, Sound, Video, Writer, display_size
-from pipelines.media.source import Colour
+from pipelines.media.matroska import VIDEO, Block, Writer
+from pipelines.media.matroska_head import Sound, Video, display_size
+from pipelines.media.source import Colour, Label
 from tests.pipelines import clips
 
 OPUS_HEAD = b"OpusHead\1\2" + struct.pack("<HIHB", 312, 48000, 0, 0)
@@ -173,7 +174,7 @@ def test_a_file_is_the_same_every_time(tmp_path: Path) -> None:
 
 
 def test_sound_is_described(tmp_path: Path) -> None:
-    sound = Sound("opus", OPUS_HEAD, 48000, 2, Fraction(312, 48000), "deu", "Ton", default=True)
+    sound = Sound("opus", OPUS_HEAD, 48000, 2, Fraction(312, 48000), Label("deu", "Ton", default=True))
     packet = bytes([0xFC, 0xFF, 0xFE])
     blocks = [
         Block(VIDEO, Fraction(0), stream(tmp_path, 2)[0]),
