@@ -6,12 +6,13 @@ import json
 import zipfile
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytest.importorskip("aws_cdk", reason="the stack needs the extra: pip install -e '.[deploy]'")
+collect_ignore = [] if find_spec("aws_cdk") else ["test_template.py"]  # the stack needs the extra `deploy`
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = json.loads((ROOT / "cdk.json").read_text())["context"]

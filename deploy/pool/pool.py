@@ -1,0 +1,187 @@
+"""Which environment takes a call: a free one of the function, the one used last first, or a new one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from deploy.pool import sandbox
+from deploy.pool.deployed import Function
+from deploy.pool.environment import Call, Crashed, Environment, Result, TimedOut
+
+MOST_BYTES = 6 * 1024 * 1024
+"""Of what goes into a synchronous call, and of what comes out (AWS's documentation of Lambda's quotas)."""
+
+
+class Throttled(Exception):
+    """As many environments work as there may be."""
+
+
+class TooLarge(Exception):
+    """The event is larger than Lambda takes."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where environments run, how long a free one is kept, how many there may be; `python` is the functions'."""
+
+    python: Path
+    folder: Path
+    isolated: bool
+    limit: int = 1000
+    idle_s: float = 600.0
+
+
+class Pool:
+    """All environments. `variables` gives what AWS adds to a function's environment, credentials among them."""
+
+    def __init__(
+        self, place: Place, variables: Callable[[Function], Mapping[str, str]], say: Callable[[Function, str], None]
+    ) -> None:
+        self._place = place
+        self._variables = variables
+        self._say = say
+        self._free: dict[Function, list[Environment]] = {}
+        self._busy: set[Environment] = set()
+        self._numbers = count(1)
+        self._root = place.folder / "root"
+        self._root.mkdir(parents=True, exist_ok=True)
+
+    async def call(self, function: Function, call: Call) -> Result:
+        """Run a call to its end. A function's own failure is a result, as Lambda describes it.
+
+        Raises Throttled when all environments are busy, TooLarge when the event is more than 6 MB.
+        """
+        if len(call.event) > MOST_BYTES:
+            raise TooLarge(f"{len(call.event):,} bytes; a call takes {MOST_BYTES:,}")
+        environment, cold = await self._environment(function)
+        if isinstance(environment, Result):
+            return environment
+        self._say(function, f"START RequestId: {call.request_id} Version: {function.version}")
+        began = time.monotonic()
+        try:
+            result = await environment.call(call)
+        except (TimedOut, Crashed) as error:
+            kind = "Sandbox.Timedout" if isinstance(error, TimedOut) else "Runtime.ExitError"
+            result = _failure(kind, f"RequestId: {call.request_id} Error: {error}")
+        finally:
+            self._busy.discard(environment)
+        self._report(environment, call, (time.monotonic() - began) * 1000, cold)
+        if environment.alive:
+            self._free.setdefault(function, []).append(environment)
+        if len(result.body) > MOST_BYTES:
+            size = f"Response payload size exceeded maximum allowed payload size ({MOST_BYTES} bytes)."
+            return _failure("Function.ResponseSizeTooLarge", size)
+        return result
+
+    async def reap(self) -> None:
+        """End what nobody used for a while, and what belongs to versions that are no more."""
+        for environments in self._free.values():
+            for each in [e for e in environments if time.monotonic() - e.idle_since > self._place.idle_s]:
+                environments.remove(each)
+                await each.stop()
+
+    async def close(self) -> None:
+        """End every environment."""
+        everyone = [*self._busy, *(each for free in self._free.values() for each in free)]
+        await asyncio.gather(*(each.stop() for each in everyone))
+        self._free.clear()
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many environments of each function are busy, and how many free."""
+        found: dict[str, dict[str, int]] = {}
+        free = [(each, "free") for environments in self._free.values() for each in environments]
+        for each, state in [*free, *((each, "busy") for each in self._busy)]:
+            found.setdefault(each.function.name, {"busy": 0, "free": 0})[state] += 1
+        return found
+
+    async def _environment(self, function: Function) -> tuple[Environment | Result, bool]:
+        free = self._free.get(function, [])
+        while free:
+            environment = free.pop()
+            if environment.alive:
+                self._busy.add(environment)
+                return environment, False
+        if len(self._busy) >= self._place.limit:
+            raise Throttled(f"{self._place.limit} environments are busy")
+        number = next(self._numbers)
+        environment = Environment(function, number, lambda line: self._say(function, line))
+        self._busy.add(environment)
+        try:
+            await self._start(environment, number)
+        except Crashed as error:
+            self._busy.discard(environment)
+            return _init_failure(str(error)), True
+        except BaseException:
+            self._busy.discard(environment)
+            raise
+        return environment, True
+
+    async def _start(self, environment: Environment, number: int) -> None:
+        function, place = environment.function, self._place
+        scratch = place.folder / "tmp" / str(number)
+        if not place.isolated:
+            scratch.mkdir(parents=True)
+            environment.scratch = scratch
+        walls = sandbox.build(
+            [str(place.python), "-m", "awslambdaric", function.handler],
+            root=self._root,
+            task=function.task,
+            opt=function.opt,
+            scratch=scratch,
+            memory=function.memory,
+            tmp=function.tmp,
+            interpreters=[str(place.python.parents[1]), str(place.python.resolve().parents[1])],
+            isolated=place.isolated,
+        )
+        added = await asyncio.to_thread(self._variables, function)
+        variables = {
+            **dict(function.environment),
+            **added,
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "en_US.UTF-8",
+            "TZ": ":UTC",
+            "LAMBDA_TASK_ROOT": walls.task,
+            "PYTHONPATH": f"{walls.opt}/python/lib/python3.13/site-packages:{walls.opt}/python",
+            "TMPDIR": walls.tmp,
+            "AWS_LAMBDA_FUNCTION_NAME": function.name,
+            "AWS_LAMBDA_FUNCTION_VERSION": function.version,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
+            "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
+            "AWS_LAMBDA_LOG_STREAM_NAME": environment.stream,
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+            "_HANDLER": function.handler,
+        }
+        await environment.start(walls.command, walls.folder, variables)
+
+    def _report(self, environment: Environment, call: Call, ms: float, cold: bool) -> None:
+        function = environment.function
+        parts = [
+            f"REPORT RequestId: {call.request_id}",
+            f"Duration: {ms:.2f} ms",
+            f"Billed Duration: {int(ms) + 1} ms",
+            f"Memory Size: {function.memory} MB",
+            f"Max Memory Used: {environment.peak_mb()} MB",
+        ]
+        if cold:
+            parts.append(f"Init Duration: {environment.init_ms:.2f} ms")
+        self._say(function, f"END RequestId: {call.request_id}")
+        self._say(function, "\t".join(parts))
+
+
+def _failure(kind: str, message: str) -> Result:
+    return Result(json.dumps({"errorMessage": message, "errorType": kind}).encode(), failed=True)
+
+
+def _init_failure(text: str) -> Result:
+    try:
+        json.loads(text)
+    except ValueError:
+        return _failure("Runtime.ExitError", text)
+    return Result(text.encode(), failed=True)

@@ -1,0 +1,98 @@
+"""The walls round an environment: namespaces of its own where the machine allows it, and limits."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+# Everything of this machine is there, but /var/task and /opt are the function's, and /tmp is empty, bounded and its
+# own. What of the interpreter lies in these folders is put back where it was.
+_BUILD = r"""
+set -e
+root=$1 task=$2 opt=$3 tmp=$4 data=$5 kept=$6 chroot=$7; shift 7
+mount --rbind / "$root"
+mount -t tmpfs -o size="$tmp"m,mode=1777 tmp "$root/tmp"
+mount -t tmpfs -o size=1m,mode=755 var "$root/var"
+mount -t tmpfs -o size=1m,mode=755 opt "$root/opt"
+mkdir "$root/var/task"
+mount --bind "$task" "$root/var/task"
+for each in "$opt"/*; do
+    [ -d "$each" ] || continue
+    mkdir "$root/opt/${each##*/}"
+    mount --bind "$each" "$root/opt/${each##*/}"
+done
+for each in $kept; do
+    mkdir -p "$root$each"
+    mount --bind "$each" "$root$each"
+done
+ulimit -d "$data"
+exec "$chroot" "$root" sh -c 'cd /var/task && exec "$@"' sh "$@"
+"""
+_HIDDEN = ("/tmp/", "/var/", "/opt/")
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """How to start a process in an environment, and where it finds its code there."""
+
+    command: list[str]
+    folder: Path  # to start it in, seen from outside
+    task: str
+    opt: str
+    tmp: str
+
+
+@cache
+def namespaces_work() -> bool:
+    """Whether this machine lets us make user and mount namespaces (some container hosts and kernels do not)."""
+    unshare = shutil.which("unshare")
+    if not unshare or not _chroot():
+        return False
+    probe = [unshare, "--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs probe /tmp && mount --rbind / /mnt"]
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
+
+def build(
+    command: Sequence[str],
+    *,
+    root: Path,
+    task: Path,
+    opt: Path,
+    scratch: Path,
+    memory: int,
+    tmp: int,
+    interpreters: Sequence[str],
+    isolated: bool,
+) -> Sandbox:
+    """The walls for one process with `memory` MB of data and `tmp` MB of /tmp.
+
+    Args:
+        command: What to run inside.
+        root: An empty folder, the same for all: each environment mounts its own world there.
+        task: The function's code, unpacked.
+        opt: Its layers, unpacked.
+        scratch: A folder of this environment's own, its /tmp where there are no namespaces.
+        memory: MB of memory that it may write (RLIMIT_DATA; what is merely reserved does not count).
+        tmp: MB of /tmp.
+        interpreters: Absolute folders that must be seen inside.
+        isolated: False where `namespaces_work` is false: memory is limited, but /tmp is an unbounded folder that TMPDIR
+            names, and /var/task and /opt are not there.
+    """
+    data = str(memory * 1024)
+    if not isolated:
+        limited = ["sh", "-c", 'ulimit -d "$1"; shift; exec "$@"', "sh", data, *command]
+        return Sandbox(limited, folder=task, task=str(task), opt=str(opt), tmp=str(scratch))
+    kept = " ".join(each for each in interpreters if each.startswith(_HIDDEN))
+    walls = ["unshare", "--map-root-user", "--mount", "sh", "-c", _BUILD, "sh"]
+    known = [str(root), str(task), str(opt), str(tmp), data, kept, _chroot()]
+    return Sandbox([*walls, *known, *command], folder=root, task="/var/task", opt="/opt", tmp="/tmp")
+
+
+def _chroot() -> str:
+    # Where only root has these folders in its PATH, the program is there all the same.
+    return shutil.which("chroot", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin") or ""
