@@ -22,6 +22,7 @@ cdef class Chooser:
     cdef int intra_gate
     cdef int b_gate
     cdef int split_gate
+    cdef int patience
     cdef int guess_rate[4]
     cdef long long best
     cdef int coded

@@ -65,6 +65,7 @@ class Chooser:
         self.intra_gate = gates[0]
         self.b_gate = gates[1]
         self.split_gate = gates[2]
+        self.patience = gates[3]
         self.best = 0
         self.coded = self.fresh = 0
         pixels, levels = bytearray(384), bytearray(800)
@@ -100,7 +101,8 @@ class Chooser:
         self.best = cython.cast(cython.longlong, 1) << 60
         if not self.prices.key_frame:
             guess = self.choose_inter(column, row, left)
-        self.choose_intra(column, row, left, guess)
+        if guess == FAR or self.coded:
+            self.choose_intra(column, row, left, guess)
         if not self.fresh:
             self.restore(column, row)
         self.work.finish(self.d, self.canvas, column, row, left, self.coded)
@@ -113,21 +115,33 @@ class Chooser:
         at: cython.Py_ssize_t = row * self.canvas.columns + column
         i: cython.int
         guess: cython.int = FAR
-        which: cython.int = 1
-        y: cython.int = 0
-        x: cython.int = 0
+        which: cython.int
+        y: cython.int
+        x: cython.int
         _tried: cython.int
-        self.inter.gather(column, row)
+        self.inter.gather_known(column, row)
+        i = self.inter.next()
+        which = self.inter.which[i]
+        y = self.inter.row[i]
+        x = self.inter.column[i]
+        if self.patience < 2:
+            guess = self.inter.guess[i]
+            self.inter.take(i, at)
+            self.attempt(column, row, left, self.inter.price[i])
+            if not self.coded:
+                return guess
+        self.inter.gather_new(column, row)
         for _tried in range(self.inter_tried):
             i = self.inter.next()
             if i < 0:
                 break
-            if _tried == 0:
+            if self.inter.guess[i] < guess:
                 guess = self.inter.guess[i]
-            if _tried == 0:
                 which = self.inter.which[i]
                 y = self.inter.row[i]
                 x = self.inter.column[i]
+            elif self.patience == 0:
+                break
             self.inter.take(i, at)
             self.attempt(column, row, left, self.inter.price[i])
         if self.splits and self.coded and guess > self.split_gate * self.guess_rate[self.d.segment[at]]:
@@ -159,7 +173,7 @@ class Chooser:
             guesses[mode] += ((self.prices.reference[0] + self.prices.y_mode[mode]) * self.guess_rate[segment]) >> 12
             least = min(least, guesses[mode])
         self.fresh = 0
-        if bound < FAR and (not self.coded or 16 * least > bound * self.intra_gate):
+        if bound < FAR and 16 * least > bound * self.intra_gate:
             return
         self.d.reference[at] = 0
         for i in range(32):

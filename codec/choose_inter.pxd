@@ -21,9 +21,10 @@ cdef class InterChooser:
     cdef int column[16]
     cdef int price[16]
     cdef int guess[16]
-    cdef void gather(self, Py_ssize_t column, Py_ssize_t row) noexcept nogil
-    cdef int gather_known(self, int which, Py_ssize_t column, Py_ssize_t row) noexcept nogil
-    cdef int gather_new(self, int which, Py_ssize_t column, Py_ssize_t row) noexcept nogil
+    cdef void gather_known(self, Py_ssize_t column, Py_ssize_t row) noexcept nogil
+    cdef void gather_new(self, Py_ssize_t column, Py_ssize_t row) noexcept nogil
+    cdef int known(self, int which, Py_ssize_t column, Py_ssize_t row) noexcept nogil
+    cdef int new(self, int which, Py_ssize_t column, Py_ssize_t row) noexcept nogil
     cdef int add(self, int which, int mode, int y, int x, int price, Py_ssize_t column, Py_ssize_t row) noexcept nogil
     cdef int price_of(self, int price, Py_ssize_t segment) noexcept nogil
     cdef int next(self) noexcept nogil

@@ -67,19 +67,26 @@ class InterChooser:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def gather(self, column: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.void:
-        """Collect the candidates of a macroblock."""
+    def gather_known(self, column: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.void:
+        """Begin a macroblock: collect the candidates that need no search."""
         i: cython.int
         self.n = 0
         for i in range(self.count):
-            self.gather_known(self.references[i], column, row)
-        for i in range(min(self.count, self.searched)):
-            self.gather_new(self.references[i], column, row)
+            self.known(self.references[i], column, row)
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def gather_known(self, which: cython.int, column: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.int:
+    def gather_new(self, column: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.void:
+        """Add the candidates that are searched."""
+        i: cython.int
+        for i in range(min(self.count, self.searched)):
+            self.new(self.references[i], column, row)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def known(self, which: cython.int, column: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.int:
         """Add the candidates that need no search; return the best guess among them."""
         near = cython.declare(cython.int[12])
         modes = cython.declare(cython.int[5])
@@ -109,7 +116,7 @@ class InterChooser:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def gather_new(self, which: cython.int, column: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.int:
+    def new(self, which: cython.int, column: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.int:
         """Search a vector and add it, unless a mode says the same for less; return its guess."""
         starts = cython.declare(cython.int[16])
         out = cython.declare(cython.int[3])
