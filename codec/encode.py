@@ -222,7 +222,8 @@ def _with_segments(
     like = tuple(_start_level(index) - header.filter_level for index in indices)
     levels = _four(segment_filter, like, -MAX_LEVEL, MAX_LEVEL, "segment_filter: four differences of filter levels")
     a, b, c, e = (index - base for index in indices)
-    changed = new_map != old_map
+    # On a key frame decoders differ in what an unsent map is: all 0, or the one before.
+    changed = state is None or new_map != old_map
     return replace(
         header,
         segmentation_enabled=True,

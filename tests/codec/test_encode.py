@@ -109,7 +109,7 @@ def test_segments_are_sent_when_they_change() -> None:
         if n == 0:
             factors = [header.quantizer_index + own for own in header.segmentation.quantizers]
             assert factors == [10, 40, 70, 120]
-    assert sizes == [True, False, False, False, True, False]
+    assert sizes == [True, False, False, False, True, True]
     assert panel.state is not None
     assert panel.state.segment_map == bytes(30)
 
