@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 if TYPE_CHECKING:
+    from pipelines.encode.aim import Aim
     from pipelines.encode.job import Report
 
 
@@ -21,6 +22,21 @@ def _processors() -> int:
         return max(1, min(seen, round(int(quota) / int(period))))
     except (OSError, ValueError):  # no cgroup, or no limit: "max"
         return seen
+
+
+class BitRate(click.ParamType[float]):
+    """Bits a second with a unit: 1500k, 1.5M, 1500000. Kilobits are 1000 bits; gives kilobits."""
+
+    name = "rate"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it."""
+        text = str(value).strip()
+        number, unit = (text[:-1], text[-1]) if text[-1:] in "kKmM" else (text, "")
+        try:
+            return float(number) * {"": 0.001, "k": 1, "m": 1000}[unit.lower()]
+        except ValueError:
+            self.fail(f"{text!r} is no bit rate; write 1500k or 1.5M", param, ctx)
 
 
 @click.command(short_help="Encode any video to VP8 in WebM, Matroska or IVF.")
@@ -38,7 +54,22 @@ def _processors() -> int:
     help="Chunks a chain. A chain begins with a key frame; 1 gives plain chunks.",
 )
 @click.option(
-    "--cq", metavar="Q", type=click.IntRange(0, 63), default=30, show_default=True, help="Quality: 0 best, 63 smallest."
+    "--cq",
+    metavar="Q",
+    type=click.IntRange(0, 63),
+    help="Quality: 0 best, 63 smallest.  [default: 30, if no aim is given]",
+)
+@click.option(
+    "--bitrate",
+    metavar="RATE",
+    type=BitRate(),
+    help="Aim: the picture's bits a second, such as 1500k or 1.5M, spent for the same quality everywhere.",
+)
+@click.option(
+    "--target-psnr", metavar="DB", type=float, help="Aim: the smallest file whose luma has this PSNR, such as 40."
+)
+@click.option(
+    "--target-ssim", metavar="S", type=float, help="Aim: the smallest file whose luma has this mean SSIM, such as 0.98."
 )
 @click.option(
     "--speed",
@@ -74,7 +105,10 @@ def encode(
     target: str,
     chunk_frames: int,
     chain: int,
-    cq: int,
+    cq: int | None,
+    bitrate: float | None,
+    target_psnr: float | None,
+    target_ssim: float | None,
     speed: int,
     no_scene_cuts: bool,
     workers: int,
@@ -92,6 +126,9 @@ def encode(
     are moved, one after the other along a chain of X chunks, onto the state at which the chunk before ended, so that
     only a chain begins with a key frame.
 
+    --bitrate, --target-psnr and --target-ssim read the film several times: once to survey it, once to encode it, and
+    as often as it takes (at most 5 times) to rebase it a little finer or coarser.
+
     Timestamps, turned and mirrored pictures, pixel shapes, sound, subtitles, chapters and tags are kept: Opus and
     Vorbis as they are, other sound as Opus; subtitles as WebVTT in WebM. OUT appears when it is complete.
     """
@@ -102,7 +139,8 @@ def encode(
     from pipelines.encode.record import Record
 
     with told_in_a_line():
-        settings = Settings(chunk_frames, chain, cq, speed, scene_cuts=not no_scene_cuts)
+        aim = _aim(cq, bitrate=bitrate, psnr=target_psnr, ssim=target_ssim)
+        settings = Settings(chunk_frames, chain, 30 if cq is None else cq, speed, scene_cuts=not no_scene_cuts)
         record = Record() if page else None
         with _page_file(page, overwrite, (source, target)) as file, display(quiet) as progress:
             report = encode_file(
@@ -115,14 +153,19 @@ def encode(
                 subtitles=not no_subtitles,
                 watch=progress.stages,
                 record=record,
+                aim=aim,
             )
             if measure:
                 report = measured(report, source, target, lambda n: progress.count("measure", n, report.frames), record)
             if file is not None and record is not None:
+                import msgspec
+
                 from pipelines.report.page import Job, render
                 from pipelines.report.peer import beside_libvpx
 
                 peer = None
+                if report.aim:
+                    settings = msgspec.structs.replace(settings, cq=report.aim.cq)
                 if measure:
                     total = 3 * report.frames
                     peer = beside_libvpx(source, settings, report.frames, lambda n: progress.count("libvpx", n, total))
@@ -139,6 +182,17 @@ def _page_file(page: str | None, overwrite: bool, others: tuple[str, ...]) -> Ab
     return page_file(page, overwrite, others)
 
 
+def _aim(cq: int | None, **wanted: float | None) -> Aim | None:
+    """What the film shall have; None for a constant quality."""
+    from pipelines.encode.aim import Aim
+    from pipelines.errors import SettingsError
+
+    given = [(kind, value) for kind, value in wanted.items() if value is not None]
+    if len(given) + (cq is not None) > 1:
+        raise SettingsError("--cq, --bitrate, --target-psnr and --target-ssim exclude one another: give one of them")
+    return Aim(*given[0]) if given else None  # type: ignore[arg-type]
+
+
 def _print(report: Report, target: str, as_json: bool) -> None:
     import msgspec
 
@@ -151,5 +205,16 @@ def _print(report: Report, target: str, as_json: bool) -> None:
     click.echo(f"{target}: {report.width}x{report.height}, {report.frames} frames at {report.fps:g} a second, {keys}")
     click.echo(f"{report.kbps:.1f} kb/s ({report.bytes} bytes with container and sound) in {report.wall_s:.1f} s")
     click.echo("processor time: " + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.cpu_s.items()))
+    if aim := report.aim:
+        what, digits, unit = {
+            "bitrate": ("bit rate", 1, " kb/s"),
+            "psnr": ("PSNR-Y", 3, " dB"),
+            "ssim": ("SSIM-Y", 5, ""),
+        }[aim.kind]
+        off = f"{aim.error:+.2f} %" if aim.kind == "bitrate" else f"{aim.error:+.{digits}f}{unit}"
+        click.echo(
+            f"aim: {what} {aim.wanted:g}{unit}, reached {aim.reached:.{digits}f}{unit} ({off}) by cq {aim.cq}, "
+            f"quantizers times {aim.scale:g}, in {aim.attempts} attempts ({aim.searches} with libvpx)"
+        )
     if report.psnr_y is not None and report.ssim_y is not None:
         click.echo(f"PSNR-Y {report.psnr_y:.3f} dB, SSIM-Y {report.ssim_y:.5f}")

@@ -59,9 +59,14 @@ class Lines(Silence):
 
     def __init__(self) -> None:
         self._began = self._told = time.monotonic()
+        self._title = ""
 
     def stages(self, progress: Progress) -> None:
-        """Tell of the slowest stage."""
+        """Tell of the slowest stage, and of each reading of the film where there are several."""
+        if progress.title != self._title:
+            self._title = progress.title
+            self._began = time.monotonic()
+            click.echo(f"fastslow: {progress.title}", err=True)
         done = progress.done["encode"]
         self._tell("encoded", done, progress.frames, ", ".join(f"{k} {v:.0f}" for k, v in progress.done.items()))
 
@@ -97,6 +102,7 @@ class Bars:
         )
         self._bars = RichProgress(*columns, console=Console(stderr=True), refresh_per_second=5)
         self._tasks: dict[str, int] = {}
+        self._title = ""
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -106,7 +112,15 @@ class Bars:
         self._bars.stop()
 
     def stages(self, progress: Progress) -> None:
-        """Move every stage's bar."""
+        """Move every stage's bar; they begin anew with every reading of the film."""
+        from rich.progress import TaskID
+
+        if progress.title != self._title:
+            self._title = progress.title
+            self._bars.console.print(progress.title)
+            for name in _STAGES.values():
+                if name in self._tasks:
+                    self._bars.reset(TaskID(self._tasks[name]))
         for stage, name in _STAGES.items():
             self.count(name, int(progress.done[stage]), progress.frames)
 

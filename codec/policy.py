@@ -8,8 +8,9 @@ numbers were found.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cache
+from bisect import bisect_right
+from dataclasses import dataclass, fields, replace
+from functools import cache, partial
 
 from codec.quantization import AC_FACTORS, MAX_INDEX
 
@@ -29,7 +30,8 @@ class Policy:
     of the luma DC factor in squared pixel errors; intra macroblocks pay ``intra_rate`` of that. ``chroma`` is how much
     dearer a bit is for chroma than libvpx's trellis has it, where 2 is as dear as for luma. ``trellis`` False
     quantises by libvpx's dead zone, with more of it for calm macroblocks if ``mode_boosts``. ``filter_steps`` is how
-    far the loop-filter level may move in search of a better one; 0 keeps the frame's own.
+    far the loop-filter level may move in search of a better one; 0 keeps the frame's own. A share between two
+    quantizers takes the coarser one when it is nearer to it than ``rounding``, of the way from one to the other.
     """
 
     share: float = 1.0
@@ -45,6 +47,7 @@ class Policy:
     trellis: bool = True
     mode_boosts: bool = True
     filter_steps: int = 4
+    rounding: float = 0.5
 
     def _share(self, header: Header, last: bool) -> float:
         if header.key_frame:
@@ -53,19 +56,28 @@ class Policy:
             return self.golden_share
         return self.last_share if last else self.share
 
+    def coarser(self, factor: float, rounding: float = 0.5) -> Policy:
+        """Return the policy with all its shares times ``factor``: above 1 for fewer bits, below for more.
+
+        Frames whose ``rounding`` varies from 0 to 1 have quantizers that are ``factor`` times as coarse on average.
+        """
+        shares = {field.name: getattr(self, field.name) for field in fields(self) if field.name.endswith("share")}
+        return replace(self, rounding=rounding, **{name: share * factor for name, share in shares.items()})
+
     def quantizers(self, header: Header, last: bool) -> Header:
         """Return the header with the quantizer indices that the frame shall have, those of its segments too."""
         share = self._share(header, last)
         if share == 1:
             return header
+        scaled = partial(_scaled, share=share, rounding=self.rounding)
         segmentation = header.segmentation
-        base = scaled(header.quantizer_index, share)
+        base = scaled(header.quantizer_index)
         if header.segmentation_enabled:
             own = segmentation.quantizers
             if segmentation.absolute:
-                new = [scaled(index, share) for index in own]
+                new = [scaled(index) for index in own]
             else:
-                new = [scaled(min(max(header.quantizer_index + delta, 0), MAX_INDEX), share) - base for delta in own]
+                new = [scaled(min(max(header.quantizer_index + delta, 0), MAX_INDEX)) - base for delta in own]
             segmentation = replace(segmentation, quantizers=(new[0], new[1], new[2], new[3]))
         return replace(header, quantizer_index=base, segmentation=segmentation)
 
@@ -86,7 +98,11 @@ LIBVPX = Policy(share=1, golden_share=1, key_share=1, last_share=1, trellis=Fals
 
 
 @cache
-def scaled(index: int, share: float) -> int:
-    """Return the quantizer index whose AC factor is nearest to ``share`` of that of ``index``."""
+def _scaled(index: int, share: float, rounding: float) -> int:
+    """Return the quantizer index whose AC factor is ``share`` of that of ``index``, or next to that."""
     wanted = AC_FACTORS[index] * share
-    return min(range(MAX_INDEX + 1), key=lambda i: (abs(AC_FACTORS[i] - wanted), i))
+    below = max(bisect_right(AC_FACTORS, wanted) - 1, 0)
+    if below == MAX_INDEX:
+        return below
+    part = (wanted - AC_FACTORS[below]) / (AC_FACTORS[below + 1] - AC_FACTORS[below])
+    return below + (part > 1 - rounding)

@@ -15,6 +15,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
+import itertools
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -37,6 +39,13 @@ _SET_CPU_USED, _SET_AUTO_ALT_REF, _SET_CQ_LEVEL = 13, 14, 25
 _SET_ARNR_FRAMES, _SET_ARNR_STRENGTH = 21, 22
 _ABI_MISMATCH = 3
 _IMAGE_I420 = 0x102
+
+# One frame's statistics: its number, two errors, and 15 numbers more (all doubles).
+_STATISTICS = struct.Struct("=18d")
+
+# The indices that libvpx's 64 levels stand for: steps of 1 at first, of 3 at the end.
+_STEPS = ((1, 5), (2, 1), (1, 3), (2, 1), (1, 1), (2, 2), (1, 4), (2, 1), (1, 8), (2, 15), (3, 22))
+_INDICES = tuple(itertools.accumulate((step for step, times in _STEPS for _ in range(times)), initial=0))
 
 # libvpx lets a frame take up to four times its share and counts those bits in 32: a larger share could overflow.
 _BITS_PER_FRAME = 5_000_000
@@ -192,20 +201,25 @@ Progress = Callable[[int], object]
 """Called after every frame of a pass with the number of the pass, 1 or 2."""
 
 
-def encode(frames: Film, settings: Settings, progress: Progress | None = None, *, padded: bool = False) -> list[Packet]:
+def encode(
+    frames: Film,
+    settings: Settings,
+    progress: Progress | None = None,
+    *,
+    padded: bool = False,
+    stats: bytes | None = None,
+) -> list[Packet]:
     """Encode raw frames; returns a packet a frame, in order, and between them hidden frames if any.
 
     A frame is its planes Y, U and V one after the other: tightly packed (I420), or `padded` to whole macroblocks as in
-    the codec's rasters. Raises EncoderError when libvpx refuses.
+    the codec's rasters. `stats` is what `first_pass` returned for the same frames.
+    Raises EncoderError when libvpx refuses.
     """
     grid = 16 if padded else 1
-    stats = bytearray()
-    if settings.quantizer is None:
-        for packet in _run(frames, settings, grid, b"", functools.partial(progress, 1) if progress else None):
-            if packet.kind == _PACKET_STATS:
-                stats += ctypes.string_at(packet.frame.buffer.data, packet.frame.buffer.size)
+    if stats is None:
+        stats = first_pass(frames, settings, progress, padded=padded) if settings.quantizer is None else b""
     packets: list[Packet] = []
-    for packet in _run(frames, settings, grid, bytes(stats), functools.partial(progress, 2) if progress else None):
+    for packet in _run(frames, settings, grid, stats, functools.partial(progress, 2) if progress else None):
         if packet.kind == _PACKET_FRAME:
             data = ctypes.string_at(packet.frame.buffer.data, packet.frame.buffer.size)
             packets.append(Packet(data, bool(packet.frame.flags & _FRAME_IS_KEY)))
@@ -213,6 +227,39 @@ def encode(frames: Film, settings: Settings, progress: Progress | None = None, *
     if shown != len(frames):
         raise EncoderError(f"libvpx made {shown} frames of {len(frames)}; this build of libvpx cannot be used")
     return packets
+
+
+def first_pass(frames: Film, settings: Settings, progress: Progress | None = None, *, padded: bool = False) -> bytes:
+    """What the first of two passes finds out (see `Statistics`), whatever quality is asked for."""
+    stats = bytearray()
+    grid = 16 if padded else 1
+    for packet in _run(frames, settings, grid, b"", functools.partial(progress, 1) if progress else None):
+        if packet.kind == _PACKET_STATS:
+            stats += ctypes.string_at(packet.frame.buffer.data, packet.frame.buffer.size)
+    return bytes(stats)
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What the first pass tells of a frame, as far as it is used here; squared errors a macroblock."""
+
+    intra_error: float
+    """Of a prediction from the frame itself."""
+    coded_error: float
+    """Of the better of that and one from the frame before."""
+
+
+def statistics(stats: bytes) -> list[Statistics]:
+    """The statistics of each frame. Raises EncoderError when they are not those of libvpx's VP8."""
+    if len(stats) % _STATISTICS.size:
+        raise EncoderError(f"libvpx {version()} keeps its statistics otherwise; install av 18")
+    rows = list(_STATISTICS.iter_unpack(stats))[:-1]  # the last is the sum of all
+    return [Statistics(row[1], row[2]) for row in rows]
+
+
+def quantizer_index(level: int) -> int:
+    """The quantizer index of the bitstream, 0 to 127, that libvpx means by 0 to 63."""
+    return _INDICES[level]
 
 
 def version() -> str:

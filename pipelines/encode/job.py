@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pipelines.encode.join import Joiner, OutputFile, kind_of
 from pipelines.encode.local.runner import Runner, Watch
-from pipelines.encode.plan import Settings
+from pipelines.encode.plan import Chunk, Settings
 from pipelines.encode.record import Record
 from pipelines.errors import OutputError, SettingsError
 from pipelines.media.matroska import VIDEO
 from pipelines.media.source import Source
 
 if TYPE_CHECKING:
+    from pipelines.encode.aim import Aim
     from pipelines.media.matroska_head import Kind
     from pipelines.media.others import Others
 
@@ -30,6 +33,40 @@ class Beside(msgspec.Struct):
     wall_s: float
     psnr_y: float
     ssim_y: float
+
+
+class Aimed(msgspec.Struct):
+    """What was aimed for and how."""
+
+    kind: str
+    """bitrate, psnr or ssim."""
+    wanted: float
+    """Kilobits a second of the picture, dB, or SSIM."""
+    reached: float
+    error: float
+    """Of a bit rate in percent, else the difference."""
+    cq: int
+    """The level at which libvpx encoded the film."""
+    scale: float
+    """By how much rebase made its quantizers coarser (above 1) or finer."""
+    attempts: int
+    """How often the film was rebased whole, the first time included."""
+    searches: int
+    """In how many of those libvpx encoded it."""
+
+    @property
+    def complaints(self) -> list[str]:
+        """What to say of an aim that is clearly missed."""
+        where = {0: "libvpx's best level", 63: "libvpx's coarsest level"}.get(self.cq, "the nearest that was found")
+        wanted, reached = f"{self.wanted:g}", f"{self.reached:.4g} is {where}"
+        if self.kind == "bitrate":
+            more = "scale the film down" if self.error > 0 else "there is nothing more to spend bits on"
+            return [f"bit rate {wanted} kb/s was missed: {reached}; {more}"] if abs(self.error) > 2 else []
+        if self.error < 0:
+            return [f"{self.kind.upper()} {wanted} was not reached: {reached}"]
+        if self.error > {"psnr": 0.1, "ssim": 0.001}[self.kind]:
+            return [f"{self.kind.upper()} {wanted} was exceeded: {reached}"]
+        return []
 
 
 class Report(msgspec.Struct, omit_defaults=True):
@@ -51,6 +88,8 @@ class Report(msgspec.Struct, omit_defaults=True):
     """From the call to the complete file, without the measuring."""
     cpu_s: dict[str, float]
     """Processor time by stage; start-up of processes is not in it."""
+    aim: Aimed | None = None
+    """Where a bit rate or a quality was asked for."""
     psnr_y: float | None = None
     ssim_y: float | None = None
     libvpx: Beside | None = None
@@ -68,8 +107,11 @@ def encode_file(
     subtitles: bool = True,
     watch: Watch = lambda progress: None,
     record: Record | None = None,
+    aim: Aim | None = None,
 ) -> Report:
     """Encode a video file into a WebM, Matroska or IVF; `record` takes down how it went.
+
+    With an `aim` it is read several times, to hit a bit rate or a quality; `settings.cq` counts for nothing then.
 
     Raises PipelineError. Whatever happens (KeyboardInterrupt too), no process and no half-written file is left behind.
     """
@@ -82,12 +124,17 @@ def encode_file(
         raise OutputError(f"{target}: is the input; name another output")
     with output as file:
         joiner = Joiner(file, kind, lambda film: _open_others(film, kind, sound, subtitles), record)
-        runner = Runner(source, settings, workers, joiner, watch, record)
         try:
-            film = runner.run()
+            if aim is None:
+                runner = Runner(source, settings, workers, joiner, watch, record)
+                film, chunks = runner.run(), runner.chunks
+                made = _Made(film, chunks, runner.progress.damaged, runner.progress.cpu_s)
+            else:
+                made = _aimed(source, settings, aim, workers, output.path.parent, joiner, watch, record)
             joiner.finish()
         finally:
             joiner.close()
+    film = made.film
     rate = joiner.frames / joiner.duration
     return Report(
         frames=joiner.frames,
@@ -97,11 +144,66 @@ def encode_file(
         bytes=output.path.stat().st_size,
         kbps=round(float(joiner.video_bytes * 8 / joiner.duration / 1000), 3),
         key_frames=joiner.key_frames,
-        chunks=len(runner.chunks),
-        chains=sum(chunk.position == 0 for chunk in runner.chunks),
+        chunks=len(made.chunks),
+        chains=sum(chunk.position == 0 for chunk in made.chunks),
         wall_s=round(time.monotonic() - began, 3),
-        cpu_s={stage: round(seconds, 3) for stage, seconds in runner.progress.cpu_s.items()},
-        warnings=_warnings(film, kind, sound, subtitles, (runner.progress.damaged, *joiner.damaged)),
+        cpu_s={stage: round(seconds, 3) for stage, seconds in made.cpu_s.items()},
+        warnings=[
+            *(made.aim.complaints if made.aim else []),
+            *_warnings(film, kind, sound, subtitles, (made.damaged, *joiner.damaged)),
+        ],
+        aim=made.aim,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What came of the encoding, without the file."""
+
+    film: Source
+    chunks: Sequence[Chunk]
+    damaged: int
+    cpu_s: dict[str, float]
+    aim: Aimed | None = None
+
+
+def _aimed(
+    source: str,
+    settings: Settings,
+    aim: Aim,
+    workers: int,
+    folder: Path,
+    joiner: Joiner,
+    watch: Watch,
+    record: Record | None,
+) -> _Made:
+    """Encode until it hits, then join the best attempt."""
+    from pipelines.encode.aimed import AimedEncoder  # here, since it brings the codec's tables without need
+
+    with AimedEncoder(source, settings, aim, workers, folder, watch, record) as encoder:
+        film, hunt = encoder.run()
+        joiner.begin(film)
+        chunks = []
+        for piece in encoder.pieces():
+            chunks.append(piece.chunk)
+            joiner.append(piece)
+        cpu_s, damaged = encoder.cpu_s, encoder.damaged
+    attempt, reached = hunt.best
+    return _Made(
+        film,
+        chunks,
+        damaged,
+        cpu_s,
+        Aimed(
+            kind=aim.kind,
+            wanted=aim.value,
+            reached=round(reached, 6),
+            error=round(aim.error(reached) * (100 if aim.kind == "bitrate" else 1), 6),
+            cq=attempt.cq,
+            scale=round(attempt.scale, 4),
+            attempts=len(hunt.tried),
+            searches=sum(other.search for other, _ in hunt.tried),
+        ),
     )
 
 

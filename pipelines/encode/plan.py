@@ -14,11 +14,15 @@ with its scene: nothing before a cut helps to predict what is behind it, so the 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import Literal
 
 import msgspec
 
 from pipelines.errors import SettingsError
 from pipelines.media.source import Source
+
+_SAMPLES = 8
+"""About how many chunks of a long film are samples in a survey; of a short one it is every third."""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -100,6 +104,23 @@ class Cutter:
         return stretch
 
 
+class Task(msgspec.Struct, frozen=True):
+    """What is done with every chunk while the film is read once; by default, all of it."""
+
+    kind: Literal["encode", "survey", "rebase"] = "encode"
+    """Search and rebase; libvpx's first pass alone; or rebase what an earlier reading searched for."""
+    scale: float = 1.0
+    """By how much the quantizers that libvpx chose are made coarser (above 1) or finer."""
+    surveyed: bool = False
+    """Whether libvpx's first pass was done in a survey."""
+    keep: bool = False
+    """Whether what libvpx made is stored, so that it can be rebased again."""
+    measure: Literal["", "bytes", "psnr", "ssim"] = ""
+    """What is to be known of a finished chunk."""
+    probes: tuple[int, ...] = ()
+    """In a survey: the qualities (cq) at which samples are encoded and measured."""
+
+
 class Chunk(msgspec.Struct, frozen=True):
     """All that the worker of a chunk needs to know."""
 
@@ -122,6 +143,9 @@ class Chunk(msgspec.Struct, frozen=True):
     rate: tuple[int, int]
     cq: int
     speed: int
+    task: Task = Task()
+    sample: bool = False
+    """Whether a survey encodes it."""
 
     @property
     def source(self) -> str:
@@ -133,6 +157,26 @@ class Chunk(msgspec.Struct, frozen=True):
         """The name of what it makes (an IVF file)."""
         return f"encoded/{self.index:06}.ivf"
 
+    @property
+    def statistics(self) -> str:
+        """The name of what libvpx's first pass finds out."""
+        return f"statistics/{self.index:06}"
+
+    @property
+    def searched(self) -> str:
+        """The name of what libvpx makes of it (a MessagePack of the frames)."""
+        return f"searched/{self.index:06}"
+
+    @property
+    def measured(self) -> str:
+        """The name of what it came to (a MessagePack of tallies; see `tally`)."""
+        return f"measured/{self.index:06}"
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of what its worker needs of an earlier reading of the film."""
+        return [self.searched] if self.task.kind == "rebase" else [self.statistics] if self.task.surveyed else []
+
     def state_for(self, chunk: int) -> str:
         """The name of the final state on its way to `chunk`."""
         return f"state/{chunk:06}"
@@ -143,6 +187,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     source: Source
     settings: Settings
+    task: Task = Task()
 
     def chunk(self, stretch: Stretch) -> Chunk:
         """What the worker of a stretch needs to know."""
@@ -161,7 +206,15 @@ class Plan(msgspec.Struct, frozen=True):
             rate=self.source.rate,
             cq=settings.cq,
             speed=settings.speed,
+            task=self.task,
+            sample=stretch.index % self._sample_every == 0,
         )
+
+    @property
+    def _sample_every(self) -> int:
+        """How many chunks there are for one that is a sample."""
+        about = -(-self.source.frames // self.settings.chunk_frames)
+        return max(3, about // _SAMPLES)
 
     def chunks(self, frames: int, scenes: Collection[int] = ()) -> Iterator[Chunk]:
         """Every chunk, in order, of a film with so many frames where new scenes begin with these."""

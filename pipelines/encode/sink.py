@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from pipelines.encode.plan import Chunk
 from pipelines.media.source import Source
 
 
@@ -12,12 +13,18 @@ from pipelines.media.source import Source
 class Piece:
     """A finished chunk."""
 
-    encoded: bytes
-    """An IVF file."""
+    chunk: Chunk
+    results: dict[str, bytes]
+    """What its program stored, by name."""
     times: list[int]
     """When each frame is shown, in the source's time base."""
     durations: list[int]
     """For how long, 0 where the input does not say."""
+
+    @property
+    def encoded(self) -> bytes:
+        """An IVF file."""
+        return self.results[self.chunk.result]
 
 
 class Sink(Protocol):

@@ -6,11 +6,14 @@ it a `Context`. Whoever runs it twice gets the same bytes twice.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import overload
+
+import msgspec
 
 import codec
 from codec.decode import next_state
@@ -19,39 +22,73 @@ from codec.ivf import IvfHeader, write_frame, write_header
 from pipelines import libvpx
 from pipelines.encode.context import Context
 from pipelines.encode.plan import Chunk
+from pipelines.encode.tally import Tally, tally
 
 _FIRST_PASS = 0.1
 """About how much of libvpx's time goes into the first of its two passes."""
+_decode_packets = msgspec.msgpack.Decoder(list[tuple[bytes, bool]]).decode
 
 
 def encode_chunk(context: Context, chunk: Chunk) -> None:
-    """Encode a chunk so that it continues from the one before it.
+    """Encode a chunk so that it continues from the one before it, or do what else its task is.
 
     Slow and parallel: libvpx decides everything. Fast and serial: its decisions are moved onto the state at which the
     chunk before really ended.
     """
     raw = RawVideo(context.fetch(chunk.source), chunk.width, chunk.height)
+    if chunk.task.kind == "survey":
+        _survey(context, chunk, raw)
+        return
     decisions = _decisions(context, chunk, _search(context, chunk, raw))
     state = None
     if chunk.previous is not None:
         state = codec.State.from_bytes(context.receive(chunk.state_for(chunk.index)))
-    encoded = []
-    for number, frame in enumerate(decisions):
-        carries_on = chunk.next is not None and number == chunk.frames - 1
-        rebased = codec.rebase_frame(state, raw.image(chunk.lead + number), frame, last=carries_on)
-        state = rebased.state
-        encoded.append(rebased.data)
-        context.progress("rebase")
+    encoded, state, came_to = _rebase(context, chunk, raw, decisions, state)
     if chunk.next is not None and state is not None:
         context.send(chunk.state_for(chunk.next), state.to_bytes())
+    if chunk.task.measure:
+        context.store(chunk.measured, msgspec.msgpack.encode([came_to]))
     context.store(chunk.result, _ivf(chunk, encoded))
 
 
+def _survey(context: Context, chunk: Chunk, raw: RawVideo) -> None:
+    """Run libvpx's first pass, and see what a sample comes to; its neighbour's state is then libvpx's lead frame."""
+    settings = _settings(chunk)
+    share = chunk.frames / len(raw)
+    statistics = libvpx.first_pass(raw, settings, lambda _: context.progress("encode", share), padded=True)
+    tallies = []
+    for cq in chunk.task.probes if chunk.sample else ():
+        probe = dataclasses.replace(settings, cq=cq)
+        packets = libvpx.encode(raw, probe, lambda _: context.progress("encode", 0), padded=True, stats=statistics)
+        decisions = _decisions(context, chunk, packets)
+        state = codec.decode(None, packets[0].data)[0] if chunk.lead else None
+        tallies.append(_rebase(context, chunk, raw, decisions, state)[2])
+    context.store(chunk.measured, msgspec.msgpack.encode(tallies))
+    context.store(chunk.statistics, statistics)
+
+
+def _settings(chunk: Chunk) -> libvpx.Settings:
+    return libvpx.Settings(chunk.width, chunk.height, Fraction(*chunk.rate), chunk.cq, chunk.speed)
+
+
 def _search(context: Context, chunk: Chunk, raw: RawVideo) -> list[libvpx.Packet]:
-    """Let libvpx decide: modes, vectors, references, quantizers."""
-    settings = libvpx.Settings(chunk.width, chunk.height, Fraction(*chunk.rate), chunk.cq, chunk.speed)
-    shares = {1: _FIRST_PASS * chunk.frames / len(raw), 2: (1 - _FIRST_PASS) * chunk.frames / len(raw)}
-    return libvpx.encode(raw, settings, lambda number: context.progress("encode", shares[number]), padded=True)
+    """Let libvpx decide: modes, vectors, references, quantizers. Or take what it decided before."""
+    if chunk.task.kind == "rebase":
+        return [libvpx.Packet(*packet) for packet in _decode_packets(context.fetch(chunk.searched))]
+    settings = _settings(chunk)
+    if chunk.task.surveyed:
+        statistics = bytes(context.fetch(chunk.statistics))
+        share = chunk.frames / len(raw)
+        packets = libvpx.encode(
+            raw, settings, lambda _: context.progress("encode", share), padded=True, stats=statistics
+        )
+    else:
+        shares = {1: _FIRST_PASS * chunk.frames / len(raw), 2: (1 - _FIRST_PASS) * chunk.frames / len(raw)}
+        packets = libvpx.encode(raw, settings, lambda number: context.progress("encode", shares[number]), padded=True)
+    if chunk.task.keep:
+        pairs = [(packet.data, packet.key_frame) for packet in packets]
+        context.store(chunk.searched, msgspec.msgpack.encode(pairs))
+    return packets
 
 
 def _decisions(context: Context, chunk: Chunk, packets: list[libvpx.Packet]) -> list[codec.Frame]:
@@ -67,8 +104,34 @@ def _decisions(context: Context, chunk: Chunk, packets: list[libvpx.Packet]) -> 
         state = next_state(state, frame.header, frame.width, frame.height, frame.decisions.segments, b"")
         if number >= chunk.lead:
             frames.append(frame)
-            context.progress("decode")
+            context.progress("decode", chunk.task.kind != "survey")
     return frames
+
+
+def _rebase(
+    context: Context, chunk: Chunk, raw: RawVideo, decisions: Sequence[codec.Frame], state: codec.State | None
+) -> tuple[list[bytes], codec.State | None, Tally]:
+    """Move decisions onto a state: the frames, the state after them, what they came to."""
+    encoded, came_to = [], Tally()
+    for number, frame in enumerate(decisions):
+        carries_on = chunk.next is not None and number == chunk.frames - 1
+        image = raw.image(chunk.lead + number)
+        rebased = codec.rebase_frame(state, image, frame, _policy(chunk, number, carries_on), last=carries_on)
+        state = rebased.state
+        encoded.append(rebased.data)
+        if chunk.task.measure:
+            came_to += tally(chunk.task, rebased.data, image, rebased.image)
+        context.progress("rebase", chunk.task.kind != "survey")
+    return encoded, state, came_to
+
+
+def _policy(chunk: Chunk, number: int, last: bool) -> codec.Policy:
+    """The task's scale, rounded to quantizers in 16 ways from frame to frame: their steps are of 1 to 20 %."""
+    if chunk.task.scale == 1:
+        return codec.Policy()
+    turn = chunk.index if last else chunk.first + number  # the few fine frames have turns of their own
+    shade = int(f"{turn % 16:04b}"[::-1], 2)
+    return codec.Policy().coarser(chunk.task.scale, (shade + 0.5) / 16)
 
 
 def _ivf(chunk: Chunk, frames: Sequence[bytes]) -> bytes:

@@ -28,6 +28,33 @@ def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(fastslow, [str(argument) for argument in arguments], prog_name="fastslow")
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--bitrate", "1500k", "--cq", "30"], "exclude one another"),
+        (["--target-psnr", "40", "--target-ssim", "0.9"], "exclude one another"),
+        (["--bitrate", "fast"], "write 1500k or 1.5M"),
+        (["--bitrate", "1500x"], "write 1500k or 1.5M"),
+        (["--bitrate", "100"], "bitrate must be 1 to 1e\\+06 kb/s, not 0.1"),
+        (["--target-psnr", "400"], "psnr must be 10 to 70 dB"),
+        (["--target-ssim", "2"], "ssim must be 0.1 to 0.9999"),
+    ],
+)
+def test_one_aim_at_most_and_one_that_can_be_meant(options: list[str], says: str, tmp_path: Path) -> None:
+    result = invoke("encode", tmp_path / "in.mp4", tmp_path / "out.webm", *options)
+    assert result.exit_code == 2
+    assert re.search(says, result.output)
+
+
+def test_a_bit_rate_is_hit_and_said(tmp_path: Path) -> None:
+    source = clips.make(tmp_path / "in.mp4", frames=20)
+    result = invoke("encode", source, tmp_path / "out.webm", "--bitrate", "0.014M", "--json", "-q")
+    assert result.exit_code == 0
+    aim = json.loads(result.stdout)["aim"]
+    assert (aim["kind"], aim["wanted"]) == ("bitrate", 14)
+    assert abs(aim["error"]) <= 2
+
+
 class Command:
     """`fastslow` as a process of its own, with all its children findable."""
 

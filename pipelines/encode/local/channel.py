@@ -65,6 +65,8 @@ class Run(msgspec.Struct, tag=True, frozen=True):
     chunk: Chunk
     raw_bytes: int
     """How much of that file is its raw video."""
+    inputs: dict[str, bytes]
+    """Its other inputs, by name."""
 
 
 class Deliver(msgspec.Struct, tag=True, frozen=True):

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from pipelines import errors
@@ -40,8 +40,8 @@ _TELL_EVERY = 0.1  # seconds
 class LocalContext:
     """The world of a worker's program, on this machine: everything goes through the runner."""
 
-    def __init__(self, channel: Channel, name: str, raw: memoryview) -> None:
-        self._channel, self._name, self._raw = channel, name, raw
+    def __init__(self, channel: Channel, inputs: Mapping[str, bytes | memoryview]) -> None:
+        self._channel, self._inputs = channel, inputs
         self._spent = time.process_time()
         self._done: dict[Stage, float] = {}
         self._told = 0.0
@@ -54,10 +54,10 @@ class LocalContext:
         return self._spans
 
     def fetch(self, name: str) -> memoryview:
-        """Give the raw video that came with the chunk."""
-        if name != self._name:
-            raise errors.WorkerFailed(f"there is no input {name}, only {self._name}")
-        return self._raw
+        """Give what came with the chunk: its raw video, or the result of an earlier reading of the film."""
+        if name not in self._inputs:
+            raise errors.WorkerFailed(f"there is no input {name}, only {', '.join(self._inputs)}")
+        return memoryview(self._inputs[name])
 
     def send(self, name: str, payload: bytes) -> None:
         """Let the runner carry a message on."""
@@ -113,7 +113,7 @@ def work(channel: Channel) -> None:
         assert isinstance(message, Run)
         raw = memoryview(mmap.mmap(files[0], message.raw_bytes, mmap.MAP_SHARED | POPULATE, mmap.PROT_READ))
         os.close(files[0])
-        context = LocalContext(channel, message.chunk.source, raw)
+        context = LocalContext(channel, {message.chunk.source: raw, **message.inputs})
         encode_chunk(context, message.chunk)
         spans = context.spans
         del raw, context  # the last holds on the memory, which may be large

@@ -12,9 +12,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import pipelines
 from pipelines import errors
@@ -37,7 +38,7 @@ from pipelines.encode.local.channel import (
     Waits,
 )
 from pipelines.encode.local.scheduler import Instruction, Join, Read, Resume, Scheduler, Start
-from pipelines.encode.plan import Chunk, Plan, Settings
+from pipelines.encode.plan import Chunk, Plan, Settings, Task
 from pipelines.encode.record import Record, Span
 from pipelines.encode.sink import Piece, Sink
 from pipelines.media.source import Source
@@ -62,6 +63,8 @@ class Progress:
     """Processor time by stage."""
     damaged: int = 0
     """Frames of the input that FFmpeg had to conceal."""
+    title: str = ""
+    """What is done, where the film is read more than once."""
 
     def add(self, stage: Stage | str, frames: float, cpu_s: float) -> None:
         """So many more frames went through a stage."""
@@ -118,17 +121,27 @@ class _Process:
 
 
 class Runner:
-    """One job on this machine."""
+    """One reading of a film on this machine; `inputs` are what its task needs of an earlier one."""
 
     def __init__(
-        self, path: str, settings: Settings, workers: int, sink: Sink, watch: Watch, record: Record | None = None
+        self,
+        path: str,
+        settings: Settings,
+        workers: int,
+        sink: Sink,
+        watch: Watch,
+        record: Record | None = None,
+        *,
+        task: Task = Task(),  # noqa: B008  it cannot change
+        inputs: Mapping[str, bytes] = MappingProxyType({}),
+        title: str = "",
     ) -> None:
-        self.progress = Progress()
+        self.progress = Progress(title=title)
         self.chunks: list[Chunk] = []
         """Those that were read."""
         self._record = record
         self._path, self._settings, self._sink, self._watch = path, settings, sink, watch
-        self._workers = workers
+        self._workers, self._task, self._inputs = workers, task, inputs
         self._scheduler = Scheduler(workers)
         self._plan: Plan | None = None
         self._selector = selectors.DefaultSelector()
@@ -137,7 +150,7 @@ class Runner:
         self._by_chunk: dict[int, _Process] = {}
         self._raw: dict[int, int] = {}
         self._pieces: dict[int, ChunkRead] = {}
-        self._results: dict[str, bytes] = {}
+        self._results: dict[int, dict[str, bytes]] = {}
         self._messages: dict[str, bytes] = {}
         self._done: list[int] = []
 
@@ -192,7 +205,7 @@ class Runner:
     def _hear(self, process: _Process, message: FromChild, files: list[int]) -> None:
         match message:
             case Opened(source):
-                self._plan = Plan(source, self._settings)
+                self._plan = Plan(source, self._settings, self._task)
                 self.progress.frames = source.frames
                 self._sink.begin(source)
             case ChunkRead():
@@ -208,7 +221,8 @@ class Runner:
                 self._messages[name] = payload
                 self._scheduler.state_came(process.chunk + 1)
             case Stored(name, payload):
-                self._results[name] = payload
+                assert process.chunk is not None
+                self._results.setdefault(process.chunk, {})[name] = payload
             case Finished(spans):
                 assert process.chunk is not None
                 self._note(process.name, process.chunk, spans)
@@ -251,7 +265,8 @@ class Runner:
                 file = self._raw.pop(index)
                 try:
                     chunk = self.chunks[index]
-                    process.send(Run(chunk, (chunk.lead + chunk.frames) * source.frame_size), (file,))
+                    inputs = {name: self._inputs[name] for name in chunk.inputs}
+                    process.send(Run(chunk, (chunk.lead + chunk.frames) * source.frame_size, inputs), (file,))
                 finally:
                     os.close(file)
             case Resume(index):
@@ -263,7 +278,7 @@ class Runner:
                 chunk, read = self.chunks[index], self._pieces.pop(index)
                 del self._by_chunk[index]
                 before, began = os.times(), time.monotonic()
-                self._sink.append(Piece(self._results.pop(chunk.result), read.times, read.durations))
+                self._sink.append(Piece(chunk, self._results.pop(index), read.times, read.durations))
                 after = os.times()
                 self.progress.add(
                     "join", chunk.frames, max(0.0, after.user + after.system - before.user - before.system)
