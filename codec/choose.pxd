@@ -23,6 +23,7 @@ cdef class Chooser:
     cdef int b_gate
     cdef int split_gate
     cdef int patience
+    cdef int taken[5]
     cdef int guess_rate[4]
     cdef long long best
     cdef int coded
@@ -32,6 +33,7 @@ cdef class Chooser:
     cdef unsigned char eobs[25]
     cdef unsigned char modes[4]
     cdef short vectors[32]
+    cdef void adapt(self) noexcept nogil
     cdef long long error(self, Py_ssize_t column, Py_ssize_t row) noexcept nogil
     cdef void attempt(self, Py_ssize_t column, Py_ssize_t row, unsigned char* left, int price) noexcept nogil
     cdef void keep(self, Py_ssize_t column, Py_ssize_t row) noexcept nogil

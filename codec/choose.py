@@ -13,11 +13,13 @@ import cython
 
 if cython.compiled:
     from cython.cimports.codec.choose_intra import IntraChooser
+    from cython.cimports.codec.cost import bool_cost
     from cython.cimports.codec.distortion import satd, sse
     from cython.cimports.codec.prices import Prices
     from cython.cimports.codec.requantize import Requantizer
 else:
     from codec.choose_intra import IntraChooser
+    from codec.cost import bool_cost
     from codec.distortion import satd, sse
     from codec.prices import Prices
     from codec.requantize import Requantizer
@@ -75,7 +77,10 @@ class Chooser:
             self.levels = cython.cast(cython.p_short, cython.cast(cython.p_uchar, levels))
         else:
             self.levels = memoryview(levels).cast("h")
+            self.taken = [0] * 5
             self.eobs, self.modes, self.vectors, self.guess_rate = [0] * 25, [0] * 4, [0] * 32, [0] * 4
+        for i in range(5):
+            self.taken[i] = 0
         for i in range(4):
             self.guess_rate[i] = guess_rates[i]
 
@@ -89,6 +94,7 @@ class Chooser:
             for row in range(self.canvas.rows):
                 for i in range(9):
                     left[i] = 0
+                self.adapt()
                 for column in range(self.canvas.columns):
                     self.choose(column, row, left)
 
@@ -106,6 +112,35 @@ class Chooser:
         if not self.fresh:
             self.restore(column, row)
         self.work.finish(self.d, self.canvas, column, row, left, self.coded)
+        self.taken[self.d.reference[row * self.canvas.columns + column]] += 1
+        self.taken[4] += self.coded == 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def adapt(self) -> cython.void:
+        """Price references and skips by what was chosen so far, and by what is usual where that is not much yet."""
+        taken: cython.p_int = self.taken
+        inter: cython.int = taken[1] + taken[2] + taken[3]
+        n: cython.int = inter + taken[0]
+        skip: cython.int = 256 * (n - taken[4] + 16) // (n + 32)
+        intra: cython.int = 256 * (taken[0] + 2) // (n + 32)
+        last: cython.int = 256 * (taken[1] + 28) // (inter + 32)
+        golden: cython.int = 256 * (taken[2] + 4) // (taken[2] + taken[3] + 8)
+        low: cython.int = 1
+        high: cython.int = 255
+        skip = min(max(skip, low), high)
+        intra = min(max(intra, low), high)
+        last = min(max(last, low), high)
+        golden = min(max(golden, low), high)
+        self.work.coded_cost = bool_cost(skip, 0)
+        self.work.skip_cost = bool_cost(skip, 1)
+        if self.prices.key_frame:
+            return
+        self.prices.reference[0] = bool_cost(intra, 0)
+        self.prices.reference[1] = bool_cost(intra, 1) + bool_cost(last, 0)
+        self.prices.reference[2] = bool_cost(intra, 1) + bool_cost(last, 1) + bool_cost(golden, 0)
+        self.prices.reference[3] = bool_cost(intra, 1) + bool_cost(last, 1) + bool_cost(golden, 1)
 
     @cython.cfunc
     @cython.nogil

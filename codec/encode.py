@@ -240,7 +240,8 @@ def _four(given: Sequence[int] | None, default: Sequence[int], least: int, most:
     return values[0], values[1], values[2], values[3]
 
 
-RATE = 0.9
+RATE = 1.1
+KEY_RATE = 0.55
 CHROMA = 1.7
 GUESS = 0.3
 INTER = (1, 2, 3, 16)
@@ -258,7 +259,7 @@ def _requantizer(
     rates, least, model, guess_rates, search_rates = [], [], [], [], []
     for segment in range(4):
         dc, ac, _, y2_ac, _, uv_ac = flat[6 * segment : 6 * segment + 6]
-        price = 0.028 * dc**2 * RATE
+        price = 0.028 * dc**2 * (KEY_RATE if header.key_frame else RATE)
         rates += [max(round(price * 256), 1)] * 2
         guess_rates.append(max(round(16 * GUESS * dc), 1))
         search_rates += [28 * dc // 5, 2 * dc * dc // 5]
