@@ -38,6 +38,9 @@ _FLAGS = [
 class Browser:
     """A browser with a profile of its own; a context, after which nothing of it is left."""
 
+    def __init__(self, *flags: str) -> None:
+        self._flags = flags
+
     def __enter__(self) -> Self:
         assert COMMAND is not None, MISSING
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -45,7 +48,7 @@ class Browser:
         self._in, theirs_out = os.pipe()
         # The browser reads commands from descriptor 3 and writes answers to 4.
         script = f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}'
-        arguments = [*_FLAGS, f"--user-data-dir={self._profile.name}"]
+        arguments = [*_FLAGS, *self._flags, f"--user-data-dir={self._profile.name}"]
         self._process = subprocess.Popen(
             ["bash", "-c", script, COMMAND, *arguments],
             pass_fds=[theirs_in, theirs_out],
