@@ -182,6 +182,8 @@ class Cache:
                 part.rename(path)
                 entry = _Entry(path, _weight(path), number, True, _stamp(path))
                 self._entries[key] = entry
+                self._reserved -= room  # in one step with the entry, or both would count
+                room = 0
                 return self._leased(entry)
         except OSError as error:
             if error.errno in _FULL:

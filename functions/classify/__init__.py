@@ -1,0 +1,3 @@
+"""Says what is in a picture."""
+
+__all__: list[str] = []
