@@ -36,7 +36,7 @@ cdef class Chooser:
     cdef void adapt(self) noexcept nogil
     cdef long long error(self, Py_ssize_t column, Py_ssize_t row) noexcept nogil
     cdef void attempt(self, Py_ssize_t column, Py_ssize_t row, unsigned char* left, int price) noexcept nogil
-    cdef void keep(self, Py_ssize_t column, Py_ssize_t row) noexcept nogil
+    cdef void stash(self, Py_ssize_t column, Py_ssize_t row) noexcept nogil
     cdef void restore(self, Py_ssize_t column, Py_ssize_t row) noexcept nogil
     cdef void choose(self, Py_ssize_t column, Py_ssize_t row, unsigned char* left) noexcept nogil
     cdef int choose_inter(self, Py_ssize_t column, Py_ssize_t row, unsigned char* left) noexcept nogil

@@ -105,6 +105,7 @@ class Chooser:
         """Choose and make one macroblock."""
         guess: cython.int = FAR
         self.best = cython.cast(cython.longlong, 1) << 60
+        self.fresh = 0
         if not self.prices.key_frame:
             guess = self.choose_inter(column, row, left)
         if guess == FAR or self.coded:
@@ -183,6 +184,8 @@ class Chooser:
             i = self.split.choose(which, y, x, column, row)
             if i < guess + (guess >> 4):
                 self.attempt(column, row, left, self.split.price)
+            else:
+                self.stash(column, row)  # for its decisions are to be restored
         return guess
 
     @cython.cfunc
@@ -202,12 +205,14 @@ class Chooser:
         mode: cython.int
         i: cython.int
         _tried: cython.int
+        self.stash(column, row)
         for mode in range(4):
             self.canvas.predict_plane(mode, y, stride, 16, column, row)
             guesses[mode] = satd(self.work.source, y, stride, self.canvas.frame, y, stride, 16, 16)
             guesses[mode] += ((self.prices.reference[0] + self.prices.y_mode[mode]) * self.guess_rate[segment]) >> 12
             least = min(least, guesses[mode])
-        self.fresh = 0
+            if mode == 0 and bound < FAR and least > 2 * bound:
+                return
         if bound < FAR and 16 * least > bound * self.intra_gate:
             return
         self.d.reference[at] = 0
@@ -229,7 +234,7 @@ class Chooser:
             )  # fmt: skip
         if bound < FAR and 16 * least > bound * self.b_gate:
             return
-        self.fresh = 0
+        self.stash(column, row)
         cost = self.intra.subblocks(column, row, left, self.best)
         if cost < self.best:
             self.best = cost
@@ -262,21 +267,27 @@ class Chooser:
         rate: cython.longlong = self.work.rate[2 * self.d.segment[at] + (self.d.reference[at] == 0)]
         cost: cython.longlong
         coded: cython.int
+        i: cython.Py_ssize_t
+        self.stash(column, row)
         self.canvas.predict(self.d, column, row)
         coded = self.work.whole(self.d, self.canvas, column, row, left)
         cost = self.work.price + self.error(column, row) + rate * price
-        self.fresh = 0
         if cost < self.best:
             self.best = cost
             self.coded = coded
-            self.keep(column, row)
             self.fresh = 1
+            self.modes[0] = self.d.y_mode[at]
+            self.modes[1] = self.d.uv_mode[at]
+            self.modes[2] = self.d.reference[at]
+            self.modes[3] = self.d.split_shape[at]
+            for i in range(32):
+                self.vectors[i] = self.d.vector[32 * at + i]
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def keep(self, column: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.void:
-        """Put the macroblock as it is predicted and quantised aside."""
+    def stash(self, column: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.void:
+        """Put the best macroblock so far aside, if it stands where the next one is to be tried."""
         frame: cython.p_uchar = self.canvas.frame
         pixels: cython.p_uchar = self.pixels
         levels: cython.p_short = self.levels
@@ -289,12 +300,9 @@ class Chooser:
         v: cython.Py_ssize_t = u + self.canvas.v - self.canvas.u
         i: cython.Py_ssize_t
         k: cython.Py_ssize_t
-        self.modes[0] = self.d.y_mode[at]
-        self.modes[1] = self.d.uv_mode[at]
-        self.modes[2] = self.d.reference[at]
-        self.modes[3] = self.d.split_shape[at]
-        for i in range(32):
-            self.vectors[i] = self.d.vector[32 * at + i]
+        if not self.fresh:
+            return
+        self.fresh = 0
         for i in range(16):
             for k in range(16):
                 pixels[16 * i + k] = frame[y + k]
