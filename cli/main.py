@@ -16,6 +16,7 @@ from typing import NoReturn
 import click
 
 from cli.encode import encode
+from cli.local import local
 from cli.models import models
 from cli.vp8 import vp8
 
@@ -36,6 +37,7 @@ def fastslow() -> None:
 
 fastslow.add_command(encode)
 fastslow.add_command(models)
+fastslow.add_command(local)
 fastslow.add_command(vp8)
 
 

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from deploy.errors import ToolFailed, ToolMissing
+from deploy.locks import locked
 
 ROOT = Path(__file__).resolve().parents[1]
 _PINS = Path(__file__).with_name("node")
@@ -33,9 +34,10 @@ def cdk() -> list[str]:
     home = Path(sys.prefix, "lib", "fastslow-cdk")
     lock = (_PINS / "package-lock.json").read_bytes()
     done = home / "installed.json"
-    if not done.exists() or done.read_bytes() != lock:
-        _install(home)
-        done.write_bytes(lock)
+    with locked(home.with_suffix(".lock")):
+        if not done.exists() or done.read_bytes() != lock:
+            _install(home)
+            done.write_bytes(lock)
     return [str(node()), str(home / "node_modules" / "aws-cdk" / "bin" / "cdk")]
 
 

@@ -11,6 +11,8 @@ from constructs import Construct
 from infra.acknowledge import acknowledge
 from infra.program import log_group
 
+ADDRESSES = "10.53.0.0/16"
+
 
 class Network(Construct):
     """Two kinds of subnets in two zones, without a NAT gateway, which would cost more than all else together.
@@ -26,7 +28,7 @@ class Network(Construct):
         self.vpc = ec2.Vpc(
             self,
             "Vpc",
-            ip_addresses=ec2.IpAddresses.cidr("10.53.0.0/16"),
+            ip_addresses=ec2.IpAddresses.cidr(ADDRESSES),
             max_azs=2,
             nat_gateways=0,
             # A worker's environments share network interfaces, yet thousands of functions' versions may each want some.
@@ -43,7 +45,7 @@ class Network(Construct):
         self.coordinator = self._group("CoordinatorGroup", "The coordinator hears workers and calls AWS")
         https = ec2.Port.tcp(443)
         self.workers.add_egress_rule(ec2.Peer.any_ipv4(), https, "S3; no route leads elsewhere")
-        self.workers.add_egress_rule(ec2.Peer.ipv4(self.vpc.vpc_cidr_block), ec2.Port.tcp(port), "The coordinator")
+        self.workers.add_egress_rule(ec2.Peer.ipv4(ADDRESSES), ec2.Port.tcp(port), "The coordinator")
         self.coordinator.add_egress_rule(ec2.Peer.any_ipv4(), https, "AWS and its packages")
         cast(ec2.CfnSecurityGroup, self.coordinator.node.default_child).security_group_ingress = [
             # CDK would make this a resource of its own; in the group it is plain that there is no other way in.

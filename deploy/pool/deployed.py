@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.locks import locked
+
 FRESH_S = 2.0
 """How long a function is taken to be what it was; then it is looked up again, beside the calls."""
 
@@ -90,14 +92,15 @@ class Deployed:
         """The folder with these zips (address and hash) unpacked, one over the other."""
         key = hashlib.sha256("\n".join(sha for _, sha in zips).encode()).hexdigest()[:32]
         folder = self._folder / key
-        if not folder.exists():
-            beside = folder.with_name(f"{key}.{os.getpid()}.part")
-            shutil.rmtree(beside, ignore_errors=True)
-            beside.mkdir(parents=True)
-            for address, _ in zips:
-                with urllib.request.urlopen(address, timeout=60) as answer:
-                    unzip(answer.read(), beside)
-            beside.replace(folder)
+        with locked(self._folder / f"{key}.lock"):  # functions share layers, and are looked up side by side
+            if not folder.exists():
+                beside = folder.with_suffix(".part")
+                shutil.rmtree(beside, ignore_errors=True)
+                beside.mkdir()
+                for address, _ in zips:
+                    with urllib.request.urlopen(address, timeout=60) as answer:
+                        unzip(answer.read(), beside)
+                beside.replace(folder)
         return folder
 
 

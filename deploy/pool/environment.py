@@ -168,4 +168,5 @@ class Environment:
                 continue
             if not line:
                 return
-            self._say(line.decode(errors="replace").rstrip("\n"))
+            # awslambdaric keeps an entry of several lines together with carriage returns.
+            self._say(line.decode(errors="replace").rstrip("\n").replace("\r", "\n    "))

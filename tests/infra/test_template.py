@@ -63,7 +63,7 @@ def test_functions_run_what_the_packages_are_built_for(synthesise: Synthesise) -
 def test_the_entry_points_of_the_functions_exist(template: Template) -> None:
     handlers = {each["Handler"] for each in template.all("Lambda::Function").values()}
     assert handlers == {f"functions.{name}.handler.handler" for name in ("classify", "warmup", "worker")}
-    for name in ("warmup", "worker"):
+    for name in ("classify", "warmup", "worker"):
         assert "def handler(" in (ROOT / "functions" / name / "handler.py").read_text()
 
 

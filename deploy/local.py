@@ -1,0 +1,277 @@
+"""The whole stack on this machine: a cloud on loopback, the pool that runs its functions, and the app in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from deploy import interpreters, processes, tools
+from deploy.errors import DeployError, ToolFailed
+from deploy.loopback import only_loopback
+from deploy.processes import Process
+
+HOME = tools.ROOT / "build" / "local"
+"""What runs says here what it is; the environments for the cloud and for functions are made once, below it."""
+REGION, ACCOUNT = "us-east-1", "000000000000"
+SOURCES = ("app.py", "cdk.json", "codec", "deploy/pool", "functions", "infra", "layers", "mu", "pipelines", "vision")
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Running:
+    """What runs, and what it was made of. Addresses are of loopback."""
+
+    cloud: Process
+    pool: Process
+    cloud_url: str
+    pool_url: str
+    deployed: str
+    """Fingerprint of the sources and settings that were deployed."""
+    outputs: Mapping[str, str]
+    """The stack's outputs, by name."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether both processes run."""
+        return self.cloud.alive and self.pool.alive
+
+
+def credentials(url: str) -> dict[str, str]:
+    """Environment variables with which AWS's own tools talk to the cloud on this machine, and to no other."""
+    return {
+        "AWS_ENDPOINT_URL": only_loopback(url),
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def running(home: Path = HOME) -> Running | None:
+    """What `up` left running, dead or alive; None when nothing was started."""
+    try:
+        told = json.loads((home / "state.json").read_text())
+        made = {name: Process(**told[name]) for name in ("cloud", "pool")}
+        return Running(**{**told, **made})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def up(settings: Mapping[str, str], tell: Tell, home: Path = HOME) -> Running:
+    """Bring the stack up with these settings, or up to date; quick when nothing changed. Raises DeployError."""
+    if not (tools.ROOT / "app.py").exists():
+        raise DeployError(
+            "the stack is deployed from a checkout of the project; there is no app.py beside the packages"
+        )
+    home.mkdir(parents=True, exist_ok=True)
+    settings = {"arch": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64", **settings}
+    wanted = fingerprint(settings)
+    found = running(home)
+    if found and found.alive and found.deployed == wanted:
+        tell("nothing changed since it was deployed")
+        return found
+    template = _prepare(settings, tell, home)
+    names = _functions(template)
+    if found and not (found.alive and _names(home) == names):
+        down(home)
+        found = None
+    state = found or _start(names, tell, home)
+    try:
+        _deploy(state.cloud_url, template, tell, home, first=found is None)
+    except DeployError:
+        _save(state, home)
+        raise
+    (outputs,) = json.loads((home / "outputs.json").read_text()).values()
+    state = Running(state.cloud, state.pool, state.cloud_url, state.pool_url, wanted, outputs)
+    _save(state, home)
+    return state
+
+
+def down(home: Path = HOME) -> bool:
+    """End what runs; False when nothing did. The cloud has no memory: what was in it is gone."""
+    found = running(home)
+    if found:
+        found.pool.end()
+        found.cloud.end()
+    (home / "state.json").unlink(missing_ok=True)
+    return bool(found)
+
+
+def frames_url(state: Running) -> str:
+    """Where to POST frames: the address that the stack prints, as this cloud spells it."""
+    host, _, path = state.outputs["FramesUrl"].removeprefix("https://").partition("/")
+    return f"{state.cloud_url}/_aws/execute-api/{host.partition('.')[0]}/{path}"
+
+
+def client(service: str, state: Running) -> Any:
+    """A client of boto3 for a service of the cloud on this machine."""
+    given = credentials(state.cloud_url)
+    return boto3.client(
+        service,
+        endpoint_url=given["AWS_ENDPOINT_URL"],
+        region_name=REGION,
+        aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def api_key(state: Running) -> str:
+    """The key that callers need; empty where they sign requests instead."""
+    if "ApiKeyId" not in state.outputs:
+        return ""
+    return str(client("apigateway", state).get_api_key(apiKey=state.outputs["ApiKeyId"], includeValue=True)["value"])
+
+
+def environments(state: Running) -> dict[str, dict[str, int]]:
+    """How many environments of each function are busy and free."""
+    with urllib.request.urlopen(only_loopback(state.pool_url), timeout=5) as answer:
+        found: dict[str, dict[str, int]] = json.load(answer)
+    return found
+
+
+def logs(home: Path = HOME) -> dict[str, Path]:
+    """The log of every function that has run."""
+    return {path.stem: path for path in sorted((home / "pool" / "logs").glob("*.log"))}
+
+
+def warm(state: Running, home: Path = HOME) -> str:
+    """Call the function that the schedule calls; why it failed, or nothing."""
+    name = state.outputs["ClassifierAlias"].split(":")[-2].removesuffix("-classify") + "-warmup"
+    if name not in _names(home):
+        return ""
+    answer = client("lambda", state).invoke(FunctionName=name, Payload=b"{}")
+    return answer["Payload"].read().decode(errors="replace")[:500] if "FunctionError" in answer else ""
+
+
+def fingerprint(settings: Mapping[str, str], root: Path = tools.ROOT) -> str:
+    """Of all that decides what is deployed: settings and sources."""
+    told = hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode())
+    for source in SOURCES:
+        path = root / source
+        for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if each.is_file() and each.suffix not in (".pyc", ".so"):
+                told.update(f"{each.relative_to(root)} {hashlib.sha256(each.read_bytes()).hexdigest()}\n".encode())
+    return told.hexdigest()
+
+
+def _prepare(settings: Mapping[str, str], tell: Tell, home: Path) -> Path:
+    """Make the environments and synthesise the app, side by side; the folder of the synthesised app."""
+    assembly = home / "cdk"
+    context = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+    def synthesise() -> None:
+        arguments = ["synth", "--quiet", "--output", str(assembly), *context]
+        tools.run_cdk(arguments, env=tools.environment(), log=home / "cdk.log")
+
+    tell("preparing: packages, synthesis, environments")
+    with ThreadPoolExecutor(3) as pool:
+        made = [pool.submit(interpreters.environment, name, HOME / name) for name in ("cloud", "functions")]
+        pool.submit(synthesise).result()
+        for each in made:
+            each.result()
+    return assembly
+
+
+def _functions(assembly: Path) -> list[str]:
+    """The names of the functions in the synthesised stack."""
+    (template,) = assembly.glob("*.template.json")
+    resources = json.loads(template.read_text())["Resources"].values()
+    return sorted(each["Properties"]["FunctionName"] for each in resources if each["Type"] == "AWS::Lambda::Function")
+
+
+def _names(home: Path) -> list[str]:
+    try:
+        found: list[str] = json.loads((home / "functions.json").read_text())
+    except (OSError, ValueError):
+        return []
+    return found
+
+
+def _start(names: Sequence[str], tell: Tell, home: Path) -> Running:
+    """Start the cloud and the pool, and wait until both answer."""
+    tell("starting the cloud and the pool")
+    cloud_port, pool_port = _free_ports(2)
+    cloud_url, pool_url = f"http://127.0.0.1:{cloud_port}", f"http://127.0.0.1:{pool_port}"
+    scratch = home / "scratch"
+    scratch.mkdir(exist_ok=True)
+    bare = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    cloud = processes.start(
+        [str(HOME / "cloud" / "bin" / "python"), "-m", "ministack"],
+        env={
+            **bare,
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(cloud_port),
+            "TMPDIR": str(scratch),
+            "STATE_DIR": str(scratch / "state"),
+            "LAMBDA_ACCOUNT_CONCURRENCY": "1000",
+            "LOG_LEVEL": "WARNING",
+            # Every call of these functions is handed over to the pool; what is deployed does not know.
+            **{f"MINISTACK_LAMBDA_PROXY_{name}": f"{pool_url}/" for name in names},
+        },
+        folder=scratch,
+        log=home / "cloud.log",
+    )
+    arguments = ["--port", str(pool_port), "--endpoint", cloud_url, "--folder", str(home / "pool")]
+    pool = processes.start(
+        [sys.executable, "-m", "deploy.pool", *arguments, "--python", str(HOME / "functions" / "bin" / "python")],
+        env={**bare, **credentials(cloud_url)},
+        folder=tools.ROOT,
+        log=home / "pool.log",
+    )
+    state = Running(cloud, pool, cloud_url, pool_url, "", {})
+    _save(state, home)
+    (home / "functions.json").write_text(json.dumps(list(names)))
+    _wait(f"{cloud_url}/_ministack/health", cloud, home / "cloud.log")
+    _wait(pool_url, pool, home / "pool.log")
+    return state
+
+
+def _deploy(url: str, assembly: Path, tell: Tell, home: Path, *, first: bool) -> None:
+    env = tools.environment(**credentials(url))
+    app = ["--app", str(assembly)]
+    if first:
+        tell("bootstrapping CDK")
+        tools.run_cdk(["bootstrap", *app, f"aws://{ACCOUNT}/{REGION}"], env=env, log=home / "cdk.log")
+    tell("deploying")
+    outputs = ["--outputs-file", str(home / "outputs.json")]
+    tools.run_cdk(["deploy", *app, "--require-approval", "never", *outputs], env=env, log=home / "cdk.log")
+
+
+def _wait(url: str, process: Process, log: Path, patience: float = 30.0) -> None:
+    until = time.monotonic() + patience
+    while time.monotonic() < until and process.alive:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise ToolFailed(f"{url} does not answer; the end of {log}:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _save(state: Running, home: Path) -> None:
+    beside = home / "state.json.part"
+    beside.write_text(json.dumps(asdict(state), indent=2) + "\n")
+    beside.replace(home / "state.json")
