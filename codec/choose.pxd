@@ -24,6 +24,8 @@ cdef class Chooser:
     cdef int split_gate
     cdef int patience
     cdef int taken[5]
+    cdef int search_gate
+    cdef int transformed
     cdef int guess_rate[4]
     cdef long long best
     cdef int coded

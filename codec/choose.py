@@ -39,7 +39,13 @@ class Chooser:
     """Chooses and makes the macroblocks of a frame.
 
     ``inter`` is None on a key frame. ``inter_tried`` and ``whole_tried``: how many candidates of it, and of the four
-    modes of a whole intra macroblock, are weighed. ``guess_rates``: for each segment what a bit weighs in guesses.
+    modes of a whole intra macroblock, are weighed. ``guess_rates``: for each segment what a bit weighs in guesses;
+    ``transformed``: whether these are transformed differences or squares.
+
+    ``gates``: which guesses are worth more work. Intra modes and subblocks where theirs is below so many sixteenths of
+    the best inter guess; parts where that is above so many times what a bit weighs. Then how patient the choice is: 0
+    weighs what the neighbours say before it searches, and only what is guessed better after; 1 all after; 2 nothing
+    before, but it searches only where the guess is above the last gate.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Chooser:
         whole_tried: int,
         guess_rates: list,
         gates: list,
+        transformed: bool,
     ) -> None:
         self.canvas = work.canvas
         self.d = work.d
@@ -68,6 +75,8 @@ class Chooser:
         self.b_gate = gates[1]
         self.split_gate = gates[2]
         self.patience = gates[3]
+        self.search_gate = gates[4]
+        self.transformed = transformed
         self.best = 0
         self.coded = self.fresh = 0
         pixels, levels = bytearray(384), bytearray(800)
@@ -160,11 +169,11 @@ class Chooser:
         which = self.inter.which[i]
         y = self.inter.row[i]
         x = self.inter.column[i]
-        if self.patience < 2:
+        if self.patience < 2 or self.inter.guess[i] <= self.search_gate * self.guess_rate[self.d.segment[at]]:
             guess = self.inter.guess[i]
             self.inter.take(i, at)
             self.attempt(column, row, left, self.inter.price[i])
-            if not self.coded:
+            if not self.coded or self.patience == 2:
                 return guess
         self.inter.gather_new(column, row)
         for _tried in range(self.inter_tried):
@@ -208,7 +217,10 @@ class Chooser:
         self.stash(column, row)
         for mode in range(4):
             self.canvas.predict_plane(mode, y, stride, 16, column, row)
-            guesses[mode] = satd(self.work.source, y, stride, self.canvas.frame, y, stride, 16, 16)
+            if self.transformed:
+                guesses[mode] = satd(self.work.source, y, stride, self.canvas.frame, y, stride, 16, 16)
+            else:
+                guesses[mode] = sse(self.work.source, y, stride, self.canvas.frame, y, stride, 16, 16)
             guesses[mode] += ((self.prices.reference[0] + self.prices.y_mode[mode]) * self.guess_rate[segment]) >> 12
             least = min(least, guesses[mode])
             if mode == 0 and bound < FAR and least > 2 * bound:

@@ -180,7 +180,7 @@ class InterChooser:
             self.search.last if which == 1 else self.search.golden if which == 2 else self.search.altref
         )
         guess: cython.int = self.price_of(price, segment)
-        guess += self.search.distance(plane, 16 * column, 16 * row, 16, 16, y, x, 1)
+        guess += self.search.distance(plane, 16 * column, 16 * row, 16, 16, y, x, self.search.transformed)
         self.which[self.n] = which
         self.mode[self.n] = mode
         self.row[self.n] = y

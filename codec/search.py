@@ -81,6 +81,7 @@ class MotionSearch:
         prices: Prices,
         first_step: int = 4,
         rounds: int = 3,
+        transformed: bool = True,
     ) -> None:
         planes: dict[int, bytearray] = {}
         for raster in references:
@@ -98,6 +99,7 @@ class MotionSearch:
         self.prices = prices
         self.first_step = first_step
         self.rounds = rounds
+        self.transformed = transformed
 
     @cython.cfunc
     @cython.nogil
