@@ -96,6 +96,7 @@ def _written(state: State | None, header: Header, d: Decisions, work: Requantize
         first = BoolWriter(room)
         write_header(first, header, context_of(state))
         write_modes(first, header, d)
+        modes = first.finish()  # writes, too, so it comes before the question whether all had room
         if not first.full:
             break
         room *= 4
@@ -103,10 +104,9 @@ def _written(state: State | None, header: Header, d: Decisions, work: Requantize
     while True:
         writers = [BoolWriter(room) for _ in range(1 << header.log2_partitions)]
         work.write(writers, header.probabilities.coefficients)
+        parts = [writer.finish() for writer in writers]
         if not any(writer.full for writer in writers):
             break
         room *= 4
-    modes = first.finish()
-    parts = [writer.finish() for writer in writers]
     sizes = [len(part).to_bytes(3, "little") for part in parts[:-1]]
     return b"".join([frame_tag(header, len(modes)), modes, *sizes, *parts])

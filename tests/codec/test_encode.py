@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import codec
-from codec import Effort, Image, Refresh
+from codec import Effort, Image, Refresh, assemble
+from codec.boolcoder import BoolWriter
 from tests.codec import builds, streams, vpx
 from tests.codec.peers import Panel, picture
 from tests.codec.vpx import Encoder
@@ -244,3 +245,14 @@ def test_what_does_not_fit_is_refused() -> None:
         codec.encode(state, Image(32, 48, source.raster[:-1]), q_index=30)
     with pytest.raises(codec.Mismatch, match="golden of the state"):
         codec.encode(replace(state, golden=b"short"), source, q_index=30)
+
+
+@pytest.mark.parametrize("short", range(6))
+def test_a_buffer_that_is_too_small_by_a_few_bytes(short: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last bytes are written when a partition is finished: they need room, too."""
+    picture = image(streams.swarm, (48, 48), 0)
+    wanted = codec.encode(None, picture, q_index=20)
+    sizes = codec.parse(None, wanted).sizes[1:]
+    rooms = iter((sizes[0] - short, sizes[0] + 64, sizes[1] - short, sizes[1] + 64))
+    monkeypatch.setattr(assemble, "BoolWriter", lambda _: BoolWriter(next(rooms)))
+    assert codec.encode(None, picture, q_index=20) == wanted
