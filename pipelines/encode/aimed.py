@@ -144,7 +144,7 @@ class AimedEncoder:
         """Read the film once, and do this with it."""
         collected = Collected(self._common, Shelf(self._folder))
         if self._record is not None:
-            self._record.chunks.clear()
+            self._record.read_again(title)
         runner = Runner(
             self._path,
             settings,

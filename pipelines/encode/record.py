@@ -83,11 +83,18 @@ class Record:
     began: float = field(default_factory=time.monotonic)
     happened: list[Happened] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
-    """In the order of the film."""
+    """In the order of the film, as they were read last."""
+    readings: list[tuple[str, float]] = field(default_factory=list)
+    """Where the film is read several times: what for, and when each reading began."""
     frames: Frames = field(default_factory=Frames)
     source: Source | None = None
     quality: Comparison | None = None
     """How close the output is to the input, if that was measured."""
+
+    def read_again(self, title: str) -> None:
+        """The film is read from its start, for this."""
+        self.readings.append((title, time.monotonic()))
+        self.chunks.clear()
 
     def note(self, process: str, chunk: int, spans: Sequence[Span]) -> None:
         """Take down what a process spent on a chunk."""

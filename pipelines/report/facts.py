@@ -40,11 +40,17 @@ def machine() -> dict[str, str]:
     }
 
 
-def settings_of(settings: Settings, workers: int) -> dict[str, str]:
+def settings_of(settings: Settings, workers: int, report: Report) -> dict[str, str]:
     """What was asked for: names as on the command line, and values; what was left open is left out."""
     fields = msgspec.structs.asdict(settings).items()
     told = {name.replace("_", "-"): _said(value) for name, value in fields if value is not None}
-    return {**told, "workers": str(workers)}
+    told["workers"] = str(workers)
+    if aim := report.aim:
+        unit = {"bitrate": " kb/s", "psnr": " dB"}.get(aim.kind, "")
+        told["aim"] = f"{aim.kind} {aim.wanted:g}{unit}"
+        told["reached"] = f"{aim.reached:.6g}{unit}"
+        told["by"] = f"cq {aim.cq}, quantizers times {aim.scale:g}, in {aim.attempts} attempts"
+    return told
 
 
 def stage_seconds(record: Record) -> dict[str, float]:
@@ -71,6 +77,7 @@ def page_data(report: Report, record: Record, settings: dict[str, str], peer: Pe
         "wall_ms": _tenths(report.wall_s * 1000),
         "stages": stages,
         "processes": processes,
+        "readings": [(title, _tenths((began - record.began) * 1000)) for title, began in record.readings],
         "chunks": [(chunk.first, chunk.frames, chunk.chain, chunk.position) for chunk in record.chunks],
         "spans": [
             (

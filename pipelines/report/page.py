@@ -64,7 +64,7 @@ def page_file(path: str, overwrite: bool, others: Iterable[str]) -> OutputFile:
 
 def render(job: Job) -> bytes:
     """The page as UTF-8. Reads the output once, for its pictures."""
-    settings = facts.settings_of(job.settings, job.workers)
+    settings = facts.settings_of(job.settings, job.workers, job.report)
     data = facts.page_data(job.report, job.record, settings, job.peer)
     style = _resource("page.css")
     program = '"use strict";\n{\n' + "\n".join(map(_resource, _PROGRAM)) + "\n}\n"
@@ -186,6 +186,10 @@ def _timeline(job: Job) -> str:
     modes = """<button type="button" data-mode="process" aria-pressed="true">by process</button>
 <button type="button" data-mode="chunk" aria-pressed="false">by chunk</button>"""
     lead = "Who was at what. A chunk waits for the state in which the one before it in its chain ends."
+    if readings := job.record.readings:
+        items = (f"<li>{escape(title)}, from {_seconds(began - job.record.began)}</li>" for title, began in readings)
+        told = f"The film was read {_some(len(readings), 'time')}, each from a vertical line on"
+        lead += f"</p><details><summary>{told}</summary><ol>{''.join(items)}</ol></details><p hidden>"
     return _plot("timeline", "Timeline", lead, modes, legend, "when each process worked on which chunk")
 
 
@@ -261,8 +265,9 @@ def _beside(job: Job, peer: Peer) -> str:
     )  # fmt: skip
     body = "".join(f"<tr><td>{row[0]}</td>" + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>" for row in rows)
     return f"""<section><h2>Beside plain libvpx</h2>
-<p class="lead">The same film by libvpx alone: one run over all of it in one thread, two passes, the same cq and speed,
-no altref frames. Its time has the film read once; fastslow's is that of {_some(job.workers, "worker")}.</p>
+<p class="lead">The same film by libvpx alone: one run over all of it in one thread, two passes,
+the same cq ({job.settings.cq}) and speed, no altref frames. Its time has the film read once;
+fastslow's is that of {_some(job.workers, "worker")}.</p>
 <div class="scroll"><table><thead><tr><th scope="col"></th><th scope="col">fastslow</th><th scope="col">libvpx</th>\
 <th scope="col">difference</th></tr></thead><tbody>{body}</tbody></table></div>
 </section>

@@ -14,8 +14,14 @@ class TimelinePlot extends Plot {
     for (const lane of this.byProcess) lane.sort((a, b) => a.began - b.began);
     for (const [index, own] of this.byChunk.entries()) {
       own.sort((a, b) => a.began - b.began);
-      const before = chunks[index][3] > 0 ? this.byChunk[index - 1] : [];
-      own.arrived = before.find((span) => span.stage === "rebase")?.ended; // when the state it needs was there
+      if (chunks[index][3] === 0) continue;
+      for (const span of own) {
+        if (span.stage !== "rebase") continue;
+        const before = this.byChunk[index - 1].filter((other) => other.stage === "rebase" && other.ended <= span.began + 0.2);
+        span.arrived = before.at(-1)?.ended; // when the state that it needed was there
+        const wait = own[own.indexOf(span) - 1];
+        if (wait?.stage === "wait") wait.arrived = span.arrived;
+      }
     }
     this.ends = this.byChunk.map((own) => [Math.min(...own.map((s) => s.began)), Math.max(...own.map((s) => s.ended))]);
     this.mode = "process";
@@ -55,6 +61,12 @@ class TimelinePlot extends Plot {
       if (x + pen.measureText(label).width / 2 > this.width) continue;
       pen.fillStyle = colour("soft");
       pen.fillText(label, x, bottom + 14);
+    }
+    for (const [title, began] of this.data.readings) {
+      const x = this.x(began);
+      if (x < this.left || x > this.width - this.right) continue;
+      pen.fillStyle = colour("faint");
+      pen.fillRect(Math.round(x), 0, 1, bottom);
     }
     pen.save();
     if (this.mode === "chunk") this.paintChunks(pen, bottom);
@@ -105,15 +117,16 @@ class TimelinePlot extends Plot {
     pen.strokeStyle = colour("soft");
     pen.lineWidth = 1;
     this.rows.forEach((row, index) => {
-      const own = row.spans.find((span) => span.stage === "rebase"), { arrived } = row.spans;
-      if (!index || arrived === undefined || !own) return;
       const before = this.rows[index - 1];
-      pen.beginPath();
-      pen.moveTo(this.x(arrived), before.top + before.high);
-      pen.lineTo(this.x(arrived), row.top - 1.5);
-      pen.lineTo(this.x(own.began), row.top - 1.5);
-      pen.lineTo(this.x(own.began), row.top + 1);
-      pen.stroke();
+      for (const { arrived, began, stage } of index ? row.spans : []) {
+        if (stage !== "rebase" || arrived === undefined) continue;
+        pen.beginPath();
+        pen.moveTo(this.x(arrived), before.top + before.high);
+        pen.lineTo(this.x(arrived), row.top - 1.5);
+        pen.lineTo(this.x(began), row.top - 1.5);
+        pen.lineTo(this.x(began), row.top + 1);
+        pen.stroke();
+      }
     });
   }
 
@@ -190,10 +203,12 @@ class TimelinePlot extends Plot {
       ["frames", `${count(first)} to ${count(first + frames - 1)}`], ["chain", `${count(chain)}, place ${position}`],
     ];
     if (span.stage === "wait") {
-      const { arrived } = this.byChunk[span.chunk], there = clamp(arrived ?? span.began, span.began, span.ended);
+      const there = clamp(span.arrived ?? span.began, span.began, span.ended);
       lines.splice(2, 0, [`for chunk ${count(span.chunk - 1)}'s state`, length(there - span.began)]);
       lines.splice(3, 0, ["then for a processor", length(span.ended - there)]);
     }
+    const reading = this.data.readings.findLast(([, began]) => began <= span.began + 0.2);
+    if (reading) lines.push(["during", reading[0]]);
     this.tell(x, y, `${span.stage} \u00b7 chunk ${count(span.chunk)}`, lines);
   }
 

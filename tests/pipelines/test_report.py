@@ -110,6 +110,14 @@ def test_the_work_is_told_from_its_start_to_its_end(job: Job, page: Elements) ->
     assert sum(data["stages"][span[2]] == "wait" for span in data["spans"]) == 4, "all but the first of each chain"
 
 
+def test_readings_of_the_film_are_told(job: Job) -> None:
+    began = job.record.began
+    record = replace(job.record, readings=[("survey", began), ("attempt <2>", began + 0.25)])
+    page = Elements(render(replace(job, record=record)))
+    assert page.data()["readings"] == [["survey", 0], ["attempt <2>", 250]]
+    assert "attempt <2>, from 0.25\u2009s" in page.texts("li")
+
+
 def test_without_measuring_it_tells_what_it_has(tmp_path: Path) -> None:
     page = Elements(render(reports.job(tmp_path, "out.ivf", measure=False)))
     assert "psnr" not in page.data()["frames"]
