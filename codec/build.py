@@ -35,9 +35,11 @@ LISTINGS = ROOT / "build" / "codec"  # where --annotate and --debug leave the C 
 
 DIRECTIVES = ("boundscheck=False", "wraparound=False", "cdivision=True", "initializedcheck=False")
 CYTHON = ("-m", "cython", "-3", *(f"-X{directive}" for directive in DIRECTIVES))
+CHECKED = (*CYTHON, "-Xboundscheck=True", "-Xinitializedcheck=True")
 # Every build must compute the same. So no fused multiply-add, which would change sums of costs; and ints wrap, since
 # their overflow, which a hostile stream may bring about, would else be undefined. Neither costs measurable time.
 CC = ("-shared", "-fPIC", "-ffp-contract=off", "-fwrapv", "-DPy_LIMITED_API=0x030b0000")
+COVERAGE = "inline-8bit-counters,pc-table,trace-cmp,indirect-calls"  # which branches are taken, and how near others were
 # Python has no #include: where a module asks for it, another's text is pasted in before Cython sees it.
 INLINED = re.compile(r"^from codec\.(\w+) import .*# inlined$", re.MULTILINE)
 
@@ -82,7 +84,18 @@ def debug_target() -> Target:
     if not compiler:
         raise BuildError("--debug needs gcc or clang on the PATH")
     options = ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", *CC)
-    return Target("debug", (compiler, *options), (*CYTHON, "-Xboundscheck=True", "-Xinitializedcheck=True"))
+    return Target("debug", (compiler, *options), CHECKED)
+
+
+def fuzz_target() -> Target:
+    """The target that tests/fuzz runs: bounds checks, and what atheris's libFuzzer and address sanitizer are told by.
+
+    Their runtime is in atheris's wheel, and preloaded. What is undefined ends the process at once.
+    """
+    undefined = "-fsanitize=bounds,shift,integer-divide-by-zero,unreachable"
+    sanitizers = ("-fsanitize=address", undefined, "-fsanitize-trap=all", f"-fsanitize-coverage={COVERAGE}")
+    options = ("-target", "x86_64-linux-gnu.2.26", "-mcpu=x86_64_v3", "-O2", "-g1", "-fno-omit-frame-pointer")
+    return Target("fuzz", (sys.executable, "-m", "ziglang", "cc", *options, *sanitizers, *CC), CHECKED)
 
 
 # What is compiled, from what, and whether that is done
@@ -304,13 +317,15 @@ def main() -> None:
     parser.add_argument("--target", action="append", choices=TARGETS, help="default: what this machine can run")
     parser.add_argument("--headers", action="store_true", help="only say where Python.h is")
     parser.add_argument("--debug", action="store_true", help="a build with address and undefined-behaviour sanitizers")
+    parser.add_argument("--fuzz", action="store_true", help="the build that `python -m tests.fuzz` runs")
     parser.add_argument("--annotate", action="store_true", help=f"leave C and annotated listings in {LISTINGS.name}/")
     args = parser.parse_args()
     try:
         if args.headers:
             print(python_include())
             return
-        targets = [debug_target()] if args.debug else [TARGETS[name] for name in args.target or ()]
+        checked = [debug_target()] * args.debug or [fuzz_target()] * args.fuzz
+        targets = checked or [TARGETS[name] for name in args.target or ()]
         for path in build(args.modules, targets, listings=LISTINGS if args.annotate or args.debug else None):
             print(path.relative_to(ROOT), flush=True)
     except BuildError as error:

@@ -1,0 +1,39 @@
+"""What runs in the Python with the sanitizer, started by ``engines.guided``: python -m tests.fuzz.child target counts ..."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["codec"]):  # what is not compiled tells of its branches as well
+    import codec
+    import codec.ivf
+    import codec.serialise
+from tests.fuzz import inputs, targets
+
+EVERY = 1000
+
+
+def main() -> None:
+    """Give libFuzzer a target, and write down now and then what happened to the inputs."""
+    _, name, counts, *options = sys.argv
+    target, path = targets.TARGETS[name], Path(counts)
+    done = 0
+
+    def one(data: bytes) -> None:
+        nonlocal done
+        target(data)
+        done += 1
+        if done % EVERY == 0:
+            path.write_text(", ".join(f"{count} {what}" for what, count in sorted(targets.counts.items())))
+
+    inputs.starts()
+    assert codec.BUILD == "fuzz"
+    atheris.Setup([sys.argv[0], *options], one)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
