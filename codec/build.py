@@ -39,7 +39,8 @@ CHECKED = (*CYTHON, "-Xboundscheck=True", "-Xinitializedcheck=True")
 # Every build must compute the same. So no fused multiply-add, which would change sums of costs; and ints wrap, since
 # their overflow, which a hostile stream may bring about, would else be undefined. Neither costs measurable time.
 CC = ("-shared", "-fPIC", "-ffp-contract=off", "-fwrapv", "-DPy_LIMITED_API=0x030b0000")
-COVERAGE = "inline-8bit-counters,pc-table,trace-cmp,indirect-calls"  # which branches are taken, and how near others were
+# For the fuzzer: which branches are taken, and how near the others were.
+COVERAGE = "inline-8bit-counters,pc-table,trace-cmp,indirect-calls"
 # Python has no #include: where a module asks for it, another's text is pasted in before Cython sees it.
 INLINED = re.compile(r"^from codec\.(\w+) import .*# inlined$", re.MULTILINE)
 

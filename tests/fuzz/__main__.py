@@ -25,8 +25,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0, help="for each target (default 60 unless --runs is given)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plain", action="store_true", help="mutate without guidance, on whichever build runs")
-    parser.add_argument("--minimise", action="store_true", help="renew the inputs that the tests run by what was found")
-    parser.add_argument("--try", nargs="+", type=Path, dest="tried", metavar="FILE", help="run these inputs and no others")
+    parser.add_argument("--minimise", action="store_true", help="keep the inputs that reach most for the tests")
+    parser.add_argument("--try", nargs="+", type=Path, dest="tried", metavar="FILE", help="run only these inputs")
     parser.add_argument("--folder", type=Path, default=engines.ROOT / "build" / "fuzz", help="for what is found")
     arguments = parser.parse_args()
     wanted = arguments.targets or NAMES
@@ -67,7 +67,8 @@ def run(wanted: list[str], arguments: argparse.Namespace) -> bool:
             report = engines.guided(name, pool, *limits, arguments.seed, arguments.folder)
         reports.append(report)
         rate = report.runs / max(report.seconds, 1e-9)
-        sys.stdout.write(f"{name:8} {report.runs:9,} inputs, {report.seconds:7.0f} s, {rate:6.0f} a second; {report.coverage}\n")
+        speed = f"{report.seconds:7.0f} s, {rate:6.0f} a second"
+        sys.stdout.write(f"{name:8} {report.runs:9,} inputs, {speed}; {report.coverage}\n")
         if report.failure:
             sys.stdout.write(f"{name:8} FOUND {report.failure}\n")
         sys.stdout.flush()

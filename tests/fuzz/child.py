@@ -1,4 +1,4 @@
-"""What runs in the Python with the sanitizer, started by ``engines.guided``: python -m tests.fuzz.child target counts ..."""
+"""What runs in the Python with the sanitizer, started by ``engines``: python -m tests.fuzz.child target counts ..."""
 
 from __future__ import annotations
 

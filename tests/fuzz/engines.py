@@ -1,4 +1,4 @@
-"""What feeds the targets: plain mutation, which needs nothing; or atheris, which is guided by the codec's own branches."""
+"""What feeds the targets: plain mutation, which needs nothing; or atheris, guided by the codec's own branches."""
 
 from __future__ import annotations
 
@@ -132,12 +132,12 @@ def build() -> None:
 
 
 def environment() -> dict[str, str]:
-    """What a Python needs to run the fuzzing build: the runtime of atheris first, and every object by itself in memory."""
+    """What a Python needs to run the fuzzing build: the runtime of atheris, and every object by itself in memory."""
     found = importlib.util.find_spec("atheris")
     if found is None or found.origin is None:
         raise SystemExit('atheris is not here: pip install "atheris>=3" (wheels for Linux on x86-64), or use --plain')
     runtime = Path(found.origin).parents[1] / "asan_with_fuzzer.so"
-    options = "detect_leaks=0:malloc_context_size=3:detect_stack_use_after_return=0:quarantine_size_mb=64:allocator_may_return_null=0:handle_segv=1"
+    options = "detect_leaks=0:malloc_context_size=3:detect_stack_use_after_return=0:quarantine_size_mb=64"
     return os.environ | {
         "FASTSLOW_CODEC": "fuzz",
         "PYTHONMALLOC": "malloc",

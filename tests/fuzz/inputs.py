@@ -126,9 +126,7 @@ def header(d: Draws, old: Context | None) -> Header:
     if has & 64:
         own |= {name: d.flag() for name in ("refresh_golden", "refresh_altref", "refresh_last")}
         own |= {name: d.flag() for name in ("golden_sign_bias", "altref_sign_bias")}
-        own |= {
-            f"copy_to_{name}": d.below(3) for name in ("golden", "altref") if not own[f"refresh_{name}"]
-        }
+        own |= {f"copy_to_{name}": d.below(3) for name in ("golden", "altref") if not own[f"refresh_{name}"]}
     return forge.inter_header(old, **own)
 
 

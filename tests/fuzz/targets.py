@@ -56,6 +56,7 @@ def bounded(what: str, size: int, most: int, measured: bool) -> Iterator[None]:
     Time: a second a 100 KB of input, and one for 100,000 macroblocks, for an interframe says in a byte that dozens of
     them stay as they were. Memory: 20 times the planes, 4 times the input, and half a megabyte.
     """
+    measured = measured and not tracemalloc.is_tracing()
     if measured:
         tracemalloc.start()
     start = time.thread_time()
