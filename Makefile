@@ -6,12 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench codec clean help
+.PHONY: demo test check bench fuzz arm64 codec clean help
 
 help:
 	@echo "make demo   encode a clip, VIDEO=file or one made for it, beside plain libvpx and plain chunks"
 	@echo "make test   run every test"
 	@echo "make check  lint, formatting, types, layers of the house"
+	@echo "make fuzz   look for inputs that break the codec, a minute for each kind (SECONDS=60)"
+	@echo "make arm64  run the test vectors on the codec built for arm64, with QEMU"
 	@echo "make bench  measure speed and compression beside libvpx"
 	@echo "make clean  remove everything that was made"
 
@@ -30,9 +32,20 @@ check: codec
 bench: codec
 	$(BIN)/python -m bench
 
-# Builds only what changed, so it is asked each time.
+SECONDS ?= 60
+fuzz: $(READY)
+	$(BIN)/python -m pip install --quiet 'atheris>=3'
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+arm64: $(READY)
+	tests/arm64.sh
+	@$(MAKE) --no-print-directory codec
+	FASTSLOW_ARM64_FRAMES=0 $(BIN)/python -m pytest -rs -s tests/codec/test_arm64.py
+
+# Builds only what changed, so it is asked each time; for arm64 too where there is what runs that.
 codec: $(READY)
 	@$(BIN)/python codec/build.py
+	@test ! -d build/arm64/root || $(BIN)/python codec/build.py --target aarch64
 
 $(READY): pyproject.toml constraints.txt setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fastslow needs Python 3.11 or later: make PYTHON=...")'
