@@ -11,6 +11,7 @@ from codec.boolcoder import BoolWriter
 from codec.canvas import Canvas
 from codec.decisions import Decisions
 from codec.decode import context_of, next_state
+from codec.errors import TooLarge
 from codec.filter_search import apply_filter
 from codec.header import Header, frame_tag, write_header
 from codec.image import Image
@@ -23,6 +24,9 @@ from codec.requantize import Requantizer
 from codec.state import Probabilities, State
 
 __all__ = ["Coded", "assemble", "segment_indices", "segment_probabilities"]
+
+
+MAX_PARTITION = (1 << 24) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,5 +112,12 @@ def _written(state: State | None, header: Header, d: Decisions, work: Requantize
         if not any(writer.full for writer in writers):
             break
         room *= 4
-    sizes = [len(part).to_bytes(3, "little") for part in parts[:-1]]
-    return b"".join([frame_tag(header, len(modes)), modes, *sizes, *parts])
+    return b"".join([frame_tag(header, len(modes)), modes, partition_sizes(parts), *parts])
+
+
+def partition_sizes(parts: list[bytes]) -> bytes:
+    """Return the sizes of all token partitions but the last (§9.5). Raises TooLarge."""
+    longest = max(map(len, parts[:-1]), default=0)
+    if longest > MAX_PARTITION:
+        raise TooLarge(f"a token partition would be {longest} bytes, and {MAX_PARTITION} is the most (§9.5)")
+    return b"".join(len(part).to_bytes(3, "little") for part in parts[:-1])

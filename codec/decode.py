@@ -5,6 +5,7 @@ from __future__ import annotations
 import cython
 
 from codec.boolcoder import BoolReader
+from codec.check import check_state
 from codec.errors import CorruptStream
 from codec.frame import Frame
 from codec.header import KEY_TAG_SIZE, TAG_SIZE, Context, Header, read_header
@@ -32,8 +33,11 @@ def decode(state: State | None, data: bytes | bytearray | memoryview) -> tuple[S
     """Decode a frame: return the state after it and its image; the old state stays what it is.
 
     ``state`` is None before the first frame, which must be a key frame. The image is None when the frame is not
-    to be shown; without any data it is the last one again. Raises CorruptStream.
+    to be shown; without any data it is the last one again. Raises CorruptStream, and Mismatch for a state that is
+    none.
     """
+    if state is not None:
+        check_state(state)
     if not data:
         return _before(state), _before(state).image
     if type(data) is not bytes:
@@ -60,6 +64,8 @@ def parse(state: State | None, data: bytes | bytearray | memoryview, *, coeffici
     without data, which says nothing. Without ``coefficients`` those are left unread, as ``rebase`` needs none; what
     is wrong with them is not noticed then.
     """
+    if state is not None:
+        check_state(state)
     if type(data) is not bytes:
         data = bytes(data)
     header, reader, end = read_header(data, context_of(state))

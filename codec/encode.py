@@ -11,6 +11,7 @@ from enum import IntEnum
 
 from codec.assemble import Coded, assemble, segment_indices, segment_probabilities
 from codec.canvas import Canvas
+from codec.check import check_image, check_state
 from codec.choose import Chooser
 from codec.choose_inter import InterChooser
 from codec.choose_intra import IntraChooser
@@ -132,18 +133,11 @@ def encode_frame(
 
 def _check(state: State | None, image: Image, q_index: int, partitions: int, version: int, refresh: Refresh) -> None:
     size = image.width, image.height
-    columns, rows = macroblocks(*size)
-    if len(image.raster) != 384 * columns * rows:
-        raise Mismatch(
-            f"a raster of {size[0]} x {size[1]} pixels is {384 * columns * rows} bytes, not {len(image.raster)}"
-        )
-    if state is not None and (state.width, state.height) != size:
-        raise Mismatch(f"the state is {state.width} x {state.height}, the image {size[0]} x {size[1]}")
-    for name in ("last", "golden", "altref") if state else ():
-        if len(getattr(state, name)) != len(image.raster):
-            raise Mismatch(f"{name} of the state is no raster of its size: {len(getattr(state, name))} bytes")
-    if state is not None and len(state.segment_map) != columns * rows:
-        raise Mismatch(f"the state's segment map has {len(state.segment_map)} bytes, not {columns * rows}")
+    check_image(image)
+    if state is not None:
+        check_state(state)
+        if (state.width, state.height) != size:
+            raise Mismatch(f"the state is {state.width} x {state.height}, the image {size[0]} x {size[1]}")
     if not 0 <= q_index <= MAX_INDEX:
         raise ValueError(f"a quantizer index is 0 to {MAX_INDEX}, not {q_index}")
     if partitions not in (1, 2, 4, 8):

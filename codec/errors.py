@@ -3,12 +3,13 @@
 CodecError
 ├── CorruptStream    the bytes of a frame break a rule of the format
 ├── CorruptState     the bytes are no serialised state
-└── Mismatch         the caller joined things that do not belong together
+├── Mismatch         the caller joined things that do not belong together
+└── TooLarge         what is to be written has no room in the format
 """
 
 from __future__ import annotations
 
-__all__ = ["CodecError", "CorruptState", "CorruptStream", "Mismatch"]
+__all__ = ["CodecError", "CorruptState", "CorruptStream", "Mismatch", "TooLarge"]
 
 
 class CodecError(Exception):
@@ -42,4 +43,8 @@ class CorruptState(CodecError):
 
 
 class Mismatch(CodecError):
-    """The caller joined a state, an image or a frame of different sizes, or gave no state where one is needed."""
+    """The caller joined what does not belong together: other sizes, no state where one is needed, broken values."""
+
+
+class TooLarge(CodecError):
+    """A part of a frame would be longer than its field can say: a smaller frame, or a coarser one, fits."""

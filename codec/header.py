@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 from codec.boolcoder import BoolReader, BoolWriter
 from codec.coefficient_tables import COEFFICIENT_UPDATES
-from codec.errors import CorruptStream
+from codec.errors import CorruptStream, TooLarge
 from codec.mode_tables import MV_UPDATES
 from codec.state import FilterDeltas, Four, Probabilities, Segmentation
 
@@ -294,7 +294,8 @@ def write_header(writer: BoolWriter, header: Header, old: Context) -> None:
 def frame_tag(header: Header, first_partition: int) -> bytes:
     """Return the uncompressed start of a frame (§9.1) whose first partition has this many bytes."""
     if first_partition > MAX_FIRST_PARTITION:
-        raise OverflowError(f"the first partition would be {first_partition} bytes, {MAX_FIRST_PARTITION} at most")
+        what = f"the first partition would be {first_partition} bytes, and {MAX_FIRST_PARTITION} is the most (§9.1)"
+        raise TooLarge(what)
     tag = (not header.key_frame) | header.version << 1 | header.show << 4 | first_partition << 5
     start = tag.to_bytes(TAG_SIZE, "little")
     if header.key_frame:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from codec.assemble import Coded, assemble, segment_indices, segment_probabilities
 from codec.canvas import Canvas
+from codec.check import check_frame, check_image, check_state
 from codec.decisions import BUFFERS, Decisions
 from codec.decode import context_of, segment_factors
 from codec.errors import Mismatch
@@ -44,6 +45,8 @@ def rebase_frame(
     show. ``last`` marks the last frame of a chunk: it refreshes all three references, and the policy treats it as
     what the next chunk starts from. Raises Mismatch when the sizes differ.
     """
+    check_image(image)
+    check_frame(frame)
     if (image.width, image.height) != (frame.width, frame.height):
         raise Mismatch(f"the image is {image.width} x {image.height}, the frame {frame.width} x {frame.height}")
     if not frame.key_frame:
@@ -51,6 +54,8 @@ def rebase_frame(
             raise Mismatch("only a key frame can be rebased on no state at all")
         if (state.width, state.height) != (frame.width, frame.height):
             raise Mismatch(f"the state is {state.width} x {state.height}, the frame {frame.width} x {frame.height}")
+    if state is not None:
+        check_state(state)
     header, d = _fit(state, frame, policy.quantizers(frame.header, last), last)
     references = None if state is None or header.key_frame else (state.last, state.golden, state.altref)
     canvas = Canvas(d.columns, d.rows, header, references)

@@ -15,7 +15,7 @@ from codec.boolcoder import BoolReader, BoolWriter
 from codec.coefficient_tables import COEFFICIENT_UPDATES, DEFAULT_COEFFICIENTS, ZIGZAG
 from codec.decisions import Decisions
 from codec.decode import context_of
-from codec.errors import CorruptStream
+from codec.errors import CorruptStream, TooLarge
 from codec.header import Context, Header, frame_tag, read_header, write_header
 from codec.mode_tables import DEFAULT_MV_PROBS, MV_UPDATES
 from codec.state import FilterDeltas, Probabilities, Segmentation
@@ -226,7 +226,7 @@ def test_every_field_of_a_header_is_written() -> None:
 def test_a_first_partition_that_no_tag_can_announce() -> None:
     header = forge.key_header(16, 16)
     assert len(frame_tag(header, (1 << 19) - 1)) == 10
-    with pytest.raises(OverflowError, match="524288 bytes"):
+    with pytest.raises(TooLarge, match="524288 bytes"):
         frame_tag(header, 1 << 19)
 
 
