@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.fuzz import engines
 
-NAMES = ("frame", "stream", "forged", "state", "ivf", "rebase")
+NAMES = ("frame", "stream", "forged", "state", "ivf", "rebase", "encode")
 
 
 def main() -> None:

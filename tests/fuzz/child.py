@@ -31,7 +31,9 @@ def main() -> None:
 
     inputs.starts()
     assert codec.BUILD == "fuzz"
-    atheris.Setup([sys.argv[0], *options], one)
+    # To merge, libFuzzer starts itself by this, in a shell.
+    again = f"{sys.executable} -m tests.fuzz.child {name} {counts}"
+    atheris.Setup([again, *options], one)
     atheris.Fuzz()
 
 

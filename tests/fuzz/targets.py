@@ -14,6 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import codec
 from codec.decode import context_of
@@ -265,6 +266,67 @@ def rebase(data: bytes) -> None:
     check(shown == made.image, "image")
 
 
+def encode(data: bytes) -> None:
+    """A picture encoded on a state by any options, some out of range: refused, or it decodes to what is said."""
+    d = Draws(data)
+    start = inputs.starts()[d.below(len(inputs.starts()))]
+    width, height = (start.state.width, start.state.height) if start.state else inputs.SIZES[d.below(len(inputs.SIZES))]
+    columns, rows = macroblocks(width, height)
+    options = {
+        "q_index": d.below(128),
+        "effort": codec.Effort(d.below(16) % 4),
+        "key_frame": d.below(8) == 7,
+        "show": d.below(8) != 7,
+        "partitions": 1 << d.below(4),
+        "version": d.below(4),
+        "refresh": codec.Refresh(d.flag(), d.flag(), d.flag(), d.below(3), d.below(3), d.flag(), d.flag(), d.flag()),
+    }
+    if d.flag():
+        size = columns * rows
+        options["segments"] = bytes(value & 3 for value in d.take(size).ljust(size, b"\1"))
+    if d.flag():
+        options["segment_q"] = [d.below(128) for _ in range(4)]
+    if d.flag():
+        options["segment_filter"] = [d.signed(6) for _ in range(4)]
+    wrong = d.below(64)
+    bad = WRONG.get(wrong)
+    if bad:
+        options |= bad
+    image = forge.image(width, height, d.below(1 << 16))
+    measured = _is_chosen(data, MEASURED)
+    try:
+        with bounded("encode", len(data), 20 * columns * rows, measured):
+            made = codec.encode_frame(start.state, image, **options)
+    except (codec.Mismatch, ValueError, TypeError) as error:
+        check(bad is not None and str(error) != "", f"encode refuses {options}: {error}")
+        counts["refused"] += 1
+        return
+    check(bad is None, f"encode takes {bad}")
+    counts["encoded"] += 1
+    after, shown = codec.decode(start.state, made.data)
+    check(after == made.state, f"state: {after.difference(made.state)}")
+    check(shown == made.image, "image")
+    if _is_chosen(data, PEERS):
+        Peer(start.before).check(made.data, (after, shown, codec.parse(start.state, made.data)))
+
+
+WRONG: dict[int, dict[str, Any]] = {
+    1: {"q_index": 128},
+    2: {"q_index": -1},
+    3: {"effort": 4},
+    4: {"partitions": 3},
+    5: {"partitions": 16},
+    6: {"version": 4},
+    7: {"segments": b"\0" * 99},
+    8: {"segments": b""},
+    9: {"segment_q": [0, 1, 2]},
+    10: {"segment_q": [0, 1, 2, 128]},
+    11: {"segment_filter": [0, 0, 0, 64]},
+    12: {"refresh": codec.Refresh(copy_to_golden=3)},
+    13: {"refresh": codec.Refresh(copy_to_altref=-1)},
+    14: {"segment_filter": [0] * 5},
+}
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "frame": frame,
     "stream": stream,
@@ -272,4 +334,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "state": state,
     "ivf": ivf,
     "rebase": rebase,
+    "encode": encode,
 }
