@@ -95,6 +95,9 @@ def load(data: bytes) -> State:
     if max(segment_map) > 3:
         raise CorruptState("this state's segment map names a segment that there is not")
     size = 384 * columns * rows
+    # Huffman codes are a bit at least. So no few bytes become a picture of 16383 x 16383.
+    if packed and any(8 * len(part) < size for part in parts[1:]):
+        raise CorruptState("an image in this state is shorter than it can be")
     images = [_unpacked(part, size) if packed else part for part in parts[1:]]
     if any(len(image) != size for image in images):
         raise CorruptState("an image in this state has the wrong size")

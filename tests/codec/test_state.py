@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -329,3 +330,27 @@ def test_a_segment_map_that_does_not_fit_is_refused(stored: bytes, packed: bytes
     for claim in (len(packed), len(packed) + 1, 0, 0xFFFFFFFF):
         with pytest.raises(CorruptState):
             codec.State.from_bytes(sealed(stored[:at] + struct.pack("<I", claim) + packed + stored[end:-4]))
+
+
+def test_an_image_packed_better_than_it_can_be_is_refused_before_it_is_unpacked() -> None:
+    """Deflate could make a thousand bytes of one; Huffman codes alone, which is what we write, make eight at most."""
+    *_, some = states("tiny 16x16")
+    n = 256 * 256
+    head = list(_HEAD.unpack_from(some.to_bytes(pack=True)))
+    head[3], head[4], head[7:10] = 4096, 4096, [0, 0, 0]
+    image = zlib.compress(bytes(384 * n), 9, -15)
+    parts = b"".join(struct.pack("<I", len(part)) + part for part in (zlib.compress(bytes(n)), image))
+    tracemalloc.start()
+    with pytest.raises(CorruptState, match="shorter than it can be"):
+        codec.State.from_bytes(sealed(_HEAD.pack(*head) + some.to_bytes()[_HEAD.size : _HEAD.size + _TABLES] + parts))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * len(parts) + 3 * n
+
+
+def test_a_flat_state_is_packed_as_far_as_can_be() -> None:
+    *_, some = states("tiny 16x16")
+    for value in (0, 128, 255):
+        flat = bytes([value]) * len(some.last)
+        state = replace(some, last=flat, golden=flat, altref=flat)
+        assert codec.State.from_bytes(state.to_bytes(pack=True)) == state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 import threading
 import time
@@ -19,16 +20,15 @@ from tests.codec import forge, streams
 
 THREADS = 8
 ZEROMV = 7
-UNIT = 100_000  # nanoseconds
 STREAMS = ("partitions 8", "regions", "references", "altref, still", "best motion")
 
 pytestmark = pytest.mark.skipif(codec.BUILD == "uncompiled", reason="the codec is not compiled")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def _switching_often() -> Iterator[None]:
     before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
+    sys.setswitchinterval(3e-4)
     yield
     sys.setswitchinterval(before)
 
@@ -54,13 +54,13 @@ def shared_work() -> list[Work]:
                 lambda data=data, before=before: codec.parse(before, data),
                 lambda other=other, image=image, frame=frame: codec.rebase_frame(other, image, frame, last=True),
                 lambda before=before, image=image, frame=frame: codec.rebase_frame(before, image, frame),
+                lambda other=other, image=image: codec.encode(other, image, q_index=50, effort=codec.Effort.REALTIME),
                 lambda after=after: after.to_bytes(),
                 lambda packed=packed: codec.State.from_bytes(packed),
             ]
     return calls
 
 
-@pytest.mark.usefixtures("_switching_often")
 def test_eight_threads_get_what_one_gets() -> None:
     calls = shared_work()
     alone = [call() for call in calls]
@@ -77,26 +77,29 @@ def test_eight_threads_get_what_one_gets() -> None:
             assert results == alone
 
 
-def share_of_time_for_others(call: Work) -> float:
-    """Of the tenths of milliseconds that the call takes, how many another Python thread got to run in."""
-    ran: set[int] = set()
+def time_for_others(call: Work) -> float:
+    """How much processor time another Python thread used while the call ran, as a share of what the call used itself.
+
+    Whatever else the machine does, it treats the two alike; but who waits for the interpreter uses next to none.
+    """
+    used = [0.0]
     stop = threading.Event()
 
     def tick() -> None:
         while not stop.is_set():
-            ran.add(time.monotonic_ns() // UNIT)
+            used[0] = time.thread_time()
 
     other = threading.Thread(target=tick)
     other.start()
     try:
-        start = time.monotonic_ns() // UNIT
+        start, before = time.thread_time(), used[0]
         call()
-        end = time.monotonic_ns() // UNIT
+        after, end = used[0], time.thread_time()
     finally:
         stop.set()
         other.join()
-    assert end > start + 30, "too short to tell"
-    return len(ran & set(range(start, end))) / (end - start)
+    assert end > start + 0.003, "too short to tell"
+    return (after - before) / (end - start)
 
 
 @pytest.fixture(scope="module")
@@ -115,31 +118,27 @@ def long_calls() -> dict[str, Work]:
     old = context_of(state)
     d.y_modes[:], d.references[:] = bytes([ZEROMV]) * n, rng.integers(1, 4, n, np.uint8).tobytes()
     data = forge.written_frame(forge.inter_header(old, filter_level=20), old, d, [tokens])
+    noise = codec.Image(256, 256, rng.bytes(98304))
+    small = codec.encode_frame(None, codec.Image(256, 256, bytes(98304)), q_index=20, effort=codec.Effort.FAST)
     frame, image = codec.parse(state, data), codec.decode(state, data)[0].image
     return {
         "decode": lambda: codec.decode(state, data),
         "parse": lambda: codec.parse(state, data),
         "rebase": lambda: codec.rebase(state, image, frame),
+        "encode": lambda: codec.encode(small.state, noise, q_index=20, effort=codec.Effort.FAST),
     }
 
 
-def best_share(call: Work, enough: float) -> float:
-    """The most of several tries: other programs may take the processors away, but nothing can add to it."""
-    best = 0.0
-    for _ in range(30):
-        best = max(best, share_of_time_for_others(call))
-        if best > enough:
-            break
-    return best
+def usual(call: Work) -> float:
+    """The median of some tries."""
+    return statistics.median(time_for_others(call) for _ in range(7))
 
 
-@pytest.mark.usefixtures("_switching_often")
-@pytest.mark.parametrize("name", ["decode", "parse", "rebase"])
+@pytest.mark.parametrize("name", ["decode", "parse", "rebase", "encode"])
 def test_others_run_meanwhile(name: str, long_calls: dict[str, Work]) -> None:
-    assert best_share(long_calls[name], 0.25) > 0.25
+    assert usual(long_calls[name]) > 0.6
 
 
-@pytest.mark.usefixtures("_switching_often")
 def test_the_measure_sees_that_others_wait() -> None:
     """A call of Python's own that keeps the interpreter to itself for as long."""
-    assert best_share(lambda: sum(range(2_000_000)), 0.2) < 0.2
+    assert usual(lambda: sum(range(2_000_000))) < 0.4
