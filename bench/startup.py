@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+import platform
 import resource
+import shutil
 import subprocess
 import sys
+import tempfile
+import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from bench.clips import ROOT
 from bench.paired import Spread
 from bench.table import Row, show
+from layers.build import build
+from layers.bytecode import functions_python
+from layers.recipes import FUNCTIONS, Arch
 
 ROUNDS = 25
+HANDLER = "import functions.classify.handler"
 
 
 def _seconds(code: str) -> float:
@@ -35,6 +44,35 @@ def rows(rounds: int = ROUNDS) -> Iterator[Row]:
         differences = [1000 * (_seconds(f"import {module}") - _seconds("pass")) for _ in range(rounds)]
         spread = Spread.of(differences)
         yield Row(what, spread.text(1), spread.median, at_least, aim, more_is_better=False, unit=" ms")
+    yield from _deployed(rounds)
+
+
+def _deployed(rounds: int) -> Iterator[Row]:
+    """The handler's import out of the packages, by the functions' Python, which can write no bytecode there."""
+    python = functions_python()
+    if not python or platform.system() != "Linux":
+        return
+    arch: Arch = "arm64" if platform.machine() == "aarch64" else "x86_64"
+    with tempfile.TemporaryDirectory() as folder:
+        for name in FUNCTIONS["classify"]:
+            with zipfile.ZipFile(build(name, arch, Path(folder)).path) as zipped:
+                zipped.extractall(Path(folder, "opt"))
+        shutil.copytree(ROOT / "functions", Path(folder, "functions"), ignore=shutil.ignore_patterns("__pycache__"))
+        for what, made in (("with the packages' bytecode", True), ("without", False)):
+            if not made:
+                for path in Path(folder, "opt").rglob("__pycache__"):
+                    shutil.rmtree(path)
+            environment = {"PYTHONPATH": f"{folder}:{folder}/opt/python"}
+            pairs = [[_seconds_in(python, code, environment) for code in (HANDLER, "pass")] for _ in range(rounds)]
+            spread = Spread.of([1000 * (one - other) for one, other in pairs[1:]])
+            yield Row(f"as deployed, {what}", spread.text(1), spread.median, 500, 250, more_is_better=False, unit=" ms")
+
+
+def _seconds_in(python: str, code: str, environment: dict[str, str]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([python, "-S", "-B", "-c", code], check=True, env=environment)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 if __name__ == "__main__":

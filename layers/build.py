@@ -20,6 +20,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from layers import archive, wheels
+from layers.bytecode import compile_all, functions_python
 from layers.elf import strip
 from layers.errors import BadWheel, LayerError, TooLarge, Unavailable
 from layers.recipes import (
@@ -29,6 +30,7 @@ from layers.recipes import (
     FUNCTIONS,
     MIB,
     PREFIX,
+    PYTHON,
     RECIPES,
     UNZIPPED_LIMIT,
     ZIPPED_LIMIT,
@@ -66,11 +68,15 @@ def build(name: str, arch: Arch, folder: Path) -> Package:
     lock = wheels.read_lock(arch)
     pins = [lock[wheel] for wheel in recipe.wheels]
     project = project_files(recipe) | compiled
-    kept = BUILT / arch / f"{name}-{_fingerprint(recipe, pins, project)}.zip"
+    python = functions_python() if recipe.bytecode else None
+    if recipe.bytecode and not python:
+        sys.stderr.write(f"layers: no CPython {PYTHON} is here (FASTSLOW_PYTHON), so {name!r} is without bytecode\n")
+    kept = BUILT / arch / f"{name}-{_fingerprint(recipe, pins, project, python)}.zip"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         found = wheels.find(pins, arch, ROOT / "build" / "wheels" / arch)
-        archive.write(kept, tree(recipe, [wheels.contents(path) for path in found], project))
+        files = tree(recipe, [wheels.contents(path) for path in found], project)
+        archive.write(kept, files | (compile_all(files, python) if python else {}))
     package = _measured(name, arch, kept)
     path = folder / f"{name}.zip"
     folder.mkdir(parents=True, exist_ok=True)
@@ -165,9 +171,9 @@ def _measured(name: str, arch: Arch, path: Path) -> Package:
     return package
 
 
-def _fingerprint(recipe: Recipe, pins: Iterable[Pin], project: Mapping[str, bytes]) -> str:
+def _fingerprint(recipe: Recipe, pins: Iterable[Pin], project: Mapping[str, bytes], python: str | None) -> str:
     """Of all that the bytes of a package depend on."""
-    told = [repr(recipe), repr(EVERYWHERE), zlib.ZLIB_RUNTIME_VERSION, *map(str, pins)]
+    told = [repr(recipe), repr(EVERYWHERE), str(bool(python)), zlib.ZLIB_RUNTIME_VERSION, *map(str, pins)]
     told += [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(Path(__file__).parent.glob("*.py"))]
     told += [f"{name} {hashlib.sha256(project[name]).hexdigest()}" for name in sorted(project)]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]

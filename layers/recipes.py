@@ -41,6 +41,7 @@ class Recipe:
     wheels: tuple[str, ...] = ()
     project: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    bytecode: bool = True  # made for the functions' Python: half of a cold start is compiling otherwise
 
 
 # For every wheel. Licences stay, and so does METADATA, by which packages ask each other for versions.
@@ -116,7 +117,8 @@ PROJECT = (
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("video", ("numpy", "av"), left_out=NUMPY + AV),
+        # A worker runs for minutes, and the zip is close to the limit.
+        Recipe("video", ("numpy", "av"), left_out=NUMPY + AV, bytecode=False),
         Recipe("vision", ("numpy", "onnxruntime", "pillow"), left_out=NUMPY + ONNXRUNTIME + PILLOW),
         Recipe("code", ("msgspec",), ("codec", "vision", "pipelines"), PROJECT),
     )

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import shutil
 import subprocess
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from layers import archive, build, wheels
-from layers.recipes import PYTHON, RECIPES, Arch
-from tests.layers.interpreters import functions_python
+from layers.bytecode import compile_all, functions_python
+from layers.recipes import FUNCTIONS, PYTHON, RECIPES, Arch
+from layers.wheels import ROOT
+from tests.functions.made import event, version
+from tests.vision.made import picture
+from vision.store import Active
 
 ARCH: Arch = "arm64" if platform.machine() == "aarch64" else "x86_64"
 pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="the packages are for Linux")
@@ -60,6 +67,23 @@ for kind in ("JPEG", "PNG", "WEBP"):
     picture.load()
     assert (picture.format, picture.size) == (kind, (64, 48))
 """
+CLASSIFY = """
+import json, pathlib, sys
+sys.path.insert(0, "task")
+from functions import environment
+from functions.classify.handler import handler
+
+class Store:
+    def read(self, key, largest, unless=""):
+        return pathlib.Path("active.json").read_bytes(), "tag"
+    def stream(self, key):
+        yield pathlib.Path("model.onnx").read_bytes()
+
+environment.models = Store
+event = json.loads(pathlib.Path("event.json").read_text())
+answer = handler(event, None)
+assert json.loads(answer["body"])["labels"][0]["label"] == "day", answer
+"""
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +95,9 @@ def python() -> str:
 
 
 @pytest.mark.parametrize(
-    ("names", "program"), [(("video", "code"), VIDEO + CODEC), (("vision",), VISION)], ids=["video", "vision"]
+    ("names", "program"),
+    [(("video", "code"), VIDEO + CODEC), (("vision",), VISION), (FUNCTIONS["classify"], CLASSIFY)],
+    ids=["video", "vision", "classify"],
 )
 def test_a_trimmed_package_works(tmp_path: Path, python: str, names: tuple[str, ...], program: str) -> None:
     for name in names:
@@ -79,9 +105,15 @@ def test_a_trimmed_package_works(tmp_path: Path, python: str, names: tuple[str, 
         assert package.path == tmp_path / f"{name}.zip"
         with zipfile.ZipFile(package.path) as zipped:
             zipped.extractall(tmp_path / "opt")
+    shutil.copytree(ROOT / "functions", tmp_path / "task" / "functions")
+    described, data = version(1)
+    (tmp_path / "active.json").write_bytes(msgspec.json.encode(Active(described)))
+    (tmp_path / "model.onnx").write_bytes(data)
+    (tmp_path / "event.json").write_text(json.dumps(event("jpeg", picture(235))))
     # -S and -B: no other packages, and nothing written; -W error as everywhere.
     command = [python, "-S", "-B", "-W", "error", "-c", program]
     environment = {"PYTHONPATH": str(tmp_path / "opt" / "python"), "PATH": os.environ["PATH"]}
+    environment["FASTSLOW_CACHE"] = str(tmp_path / "cache")
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -92,10 +124,12 @@ def test_a_package_is_the_same_bytes_when_built_again(tmp_path: Path, arch: Arch
     recipe = RECIPES["vision"]
     lock = wheels.read_lock(arch)
     found = wheels.find([lock[name] for name in recipe.wheels], arch, wheels.ROOT / "build" / "wheels" / arch)
-    archive.write(tmp_path / "again.zip", build.tree(recipe, [wheels.contents(path) for path in found], {}))
+    files = build.tree(recipe, [wheels.contents(path) for path in found], {})
+    python = functions_python()
+    archive.write(tmp_path / "again.zip", files | (compile_all(files, python) if python else {}))
     assert wheels.digest(tmp_path / "again.zip") == first.sha256
     with zipfile.ZipFile(first.path) as zipped:
         names = zipped.namelist()
-    assert not [name for name in names if "/tests/" in name or name.endswith((".pyc", ".pyi", ".h", ".a"))]
+    assert not [name for name in names if "/tests/" in name or name.endswith((".pyi", ".h", ".a"))]
     assert not [name for name in names if "libonnxruntime.so" in name]
     assert not [name for name in names if not name.startswith("python/")]
