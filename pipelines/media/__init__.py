@@ -1,1 +1,7 @@
-"""Video files in and out: `read` gives upright 8-bit pictures of any, `audio` the sound, `matroska` writes both."""
+"""Video files in and out: `read` gives upright 8-bit pictures of any, `others` what goes beside; `matroska` writes all.
+
+- `source` is what is known of a file as plain data: `read`, `labels`, `orientation` and `complete` find it out.
+- `audio` and `subtitles` give packets as the output holds them; `cue_text` is the text of the latter.
+- `matroska` puts packets into clusters, `matroska_head` tells of the tracks before them, in elements of `ebml`.
+- `packets` reads VP8 as it is stored.
+"""

@@ -106,7 +106,7 @@ class FramesPlot extends Plot {
   }
 
   number(panel, value) {
-    if (panel.name === "ssim") return value.toFixed(3);
+    if (panel.name === "ssim") return value.toFixed(panel.range[1] - panel.range[0] < 0.004 ? 4 : 3);
     if (panel.name === "psnr") return String(Math.round(value * 10) / 10);
     if (panel.name === "bytes" && value >= 1000) return `${value / 1000}k`;
     return String(value);

@@ -345,7 +345,7 @@ def _percent(value: float, other: float, *, less_is_better: bool) -> str:
     if not other:
         return ""
     change = (value / other - 1) * 100
-    text = f"{change:+.1f}{_THIN}%".replace("-", _MINUS)
+    text = f"{change:+.1f}{_THIN}%".replace("-", _MINUS) if change < 1000 else f"{value / other:.0f} times as much"
     return _coloured(text, None if abs(change) < 0.05 else (change < 0) == less_is_better)
 
 

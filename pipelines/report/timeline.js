@@ -101,7 +101,7 @@ class TimelinePlot extends Plot {
   paintChunks(pen, bottom) {
     const [first, end] = this.visible(), high = (bottom - 10) / (end - first);
     pen.textAlign = "right";
-    for (const chunk of ticks(first, end - 1, 8, 1)) {
+    for (const chunk of ticks(first, Math.min(end, this.byChunk.length) - 1, 8, 1)) {
       pen.fillStyle = colour("soft");
       pen.fillText(`chunk ${count(chunk)}`, this.left - 12, clamp(8 + (chunk - first + 0.5) * high, 12, bottom - 6));
     }

@@ -20,10 +20,10 @@ FRAMES = 40
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&<!--.webm"
 
 
-def job(folder: Path, name: str = "out.webm", *, measure: bool = True) -> Job:
-    """A film of 40 frames in 7 chunks and 3 chains."""
+def job(folder: Path, name: str = "out.webm", *, measure: bool = True, frames: int = FRAMES) -> Job:
+    """A film, if it has 40 frames of 7 chunks and 3 chains."""
     source, target = str(folder / "in.mp4"), str(folder / name.replace("/", "\u2044"))
-    clips.make(Path(source), frames=FRAMES)
+    clips.make(Path(source), frames=frames)
     settings, record = Settings(6, 3, 30, 5, scene_cuts=False), Record()
     report = encode_file(source, target, settings, workers=2, record=record)
     peer = None

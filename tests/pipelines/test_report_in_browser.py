@@ -162,6 +162,18 @@ def test_ten_thousand_frames_are_drawn_at_once(chromium: browser.Browser, job: J
     assert page.errors == []
 
 
+def test_a_film_of_one_frame(chromium: browser.Browser, tmp_path: Path) -> None:
+    path = tmp_path / "one.html"
+    path.write_bytes(render(reports.job(tmp_path, frames=1)))
+    page = open_page(chromium, path)
+    for name in ("frames", "timeline"):
+        page.run(f"document.querySelector('#{name} canvas').focus()")
+        for key in ("End", "ArrowLeft", "ArrowDown", "ArrowUp", "+", "-", "0", "Home", "PageUp"):
+            page.key(key)
+        assert page.run(COLOURS % name) > 5
+    assert page.errors == []
+
+
 def test_hostile_names_run_nothing(chromium: browser.Browser, tmp_path: Path) -> None:
     job = reports.job(tmp_path, reports.HOSTILE, measure=False)
     path = tmp_path / "report.html"
