@@ -96,6 +96,7 @@ def up(settings: Mapping[str, str], tell: Tell, home: Path = HOME) -> Running:
     except DeployError:
         _save(state, home)
         raise
+    _reserve(state, template)
     (outputs,) = json.loads((home / "outputs.json").read_text()).values()
     state = Running(state.cloud, state.pool, state.cloud_url, state.pool_url, wanted, outputs)
     _save(state, home)
@@ -250,6 +251,15 @@ def _deploy(url: str, assembly: Path, tell: Tell, home: Path, *, first: bool) ->
     tell("deploying")
     outputs = ["--outputs-file", str(home / "outputs.json")]
     tools.run_cdk(["deploy", *app, "--require-approval", "never", *outputs], env=env, log=home / "cdk.log")
+
+
+def _reserve(state: Running, assembly: Path) -> None:
+    """Reserve environments as the stack says: this cloud takes that from its Lambda API alone."""
+    (template,) = assembly.glob("*.template.json")
+    for each in json.loads(template.read_text())["Resources"].values():
+        if reserved := each.get("Properties", {}).get("ReservedConcurrentExecutions"):
+            name = each["Properties"]["FunctionName"]
+            client("lambda", state).put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=reserved)
 
 
 def _wait(url: str, process: Process, log: Path, patience: float = 30.0) -> None:

@@ -60,7 +60,7 @@ class Service:
         except TooLarge as error:
             return _refused(413, "RequestEntityTooLargeException", str(error))
         except Throttled as error:
-            return _refused(429, "TooManyRequestsException", str(error))
+            return _throttled(request.body, str(error))
         except (ClientError, BotoCoreError, OSError) as error:
             return _refused(502, "ServiceException", f"the function could not be fetched: {error}")
         return Response(500 if result.failed else 200, result.body)
@@ -89,6 +89,14 @@ class Service:
     def _say(self, function: Function, line: str) -> None:
         with (self._logs / f"{function.name}.log").open("a") as out:
             out.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+
+
+def _throttled(event: bytes, message: str) -> Response:
+    """API Gateway's callers get a 429. ministack cannot be told so in another way than as the function's answer."""
+    if b'"requestContext"' not in event:
+        return _refused(429, "TooManyRequestsException", message)
+    told = {"statusCode": 429, "headers": {"Content-Type": "application/json", "Retry-After": "1"}}
+    return Response(200, json.dumps(told | {"body": json.dumps({"message": "Too Many Requests"})}).encode())
 
 
 def _refused(status: int, kind: str, message: str) -> Response:

@@ -36,6 +36,8 @@ class Function:
     log_group: str
     task: Path
     opt: Path
+    reserved: int | None = None
+    """Environments of all its versions that may be busy at once."""
 
 
 class Deployed:
@@ -86,6 +88,7 @@ class Deployed:
             log_group=config.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{name}"),
             task=task,
             opt=opt,
+            reserved=self._client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions"),
         )
 
     def _unpacked(self, zips: list[tuple[str, str]]) -> Path:

@@ -59,6 +59,7 @@ class Pool:
         """
         if len(call.event) > MOST_BYTES:
             raise TooLarge(f"{len(call.event):,} bytes; a call takes {MOST_BYTES:,}")
+        self._admit(function)
         environment, cold = await self._environment(function)
         if isinstance(environment, Result):
             return environment
@@ -100,6 +101,16 @@ class Pool:
             found.setdefault(each.function.name, {"busy": 0, "free": 0})[state] += 1
         return found
 
+    def _admit(self, function: Function) -> None:
+        """Raise Throttled at a limit: the account's, or what is reserved for all versions of a function."""
+        if len(self._busy) >= self._place.limit:
+            raise Throttled(f"Rate Exceeded: {self._place.limit} environments of the account are busy")
+        busy = sum(each.function.name == function.name for each in self._busy)
+        if function.reserved is not None and busy >= function.reserved:
+            raise Throttled(
+                f"Rate Exceeded: all {function.reserved} environments reserved for {function.name} are busy"
+            )
+
     async def _environment(self, function: Function) -> tuple[Environment | Result, bool]:
         free = self._free.get(function, [])
         while free:
@@ -107,8 +118,6 @@ class Pool:
             if environment.alive:
                 self._busy.add(environment)
                 return environment, False
-        if len(self._busy) >= self._place.limit:
-            raise Throttled(f"{self._place.limit} environments are busy")
         number = next(self._numbers)
         environment = Environment(function, number, lambda line: self._say(function, line))
         self._busy.add(environment)

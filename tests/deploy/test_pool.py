@@ -233,6 +233,19 @@ def test_no_more_environments_than_allowed(tmp_path: Path) -> None:
     trial.run(work)
 
 
+def test_what_is_reserved_counts_for_all_versions(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, isolated=False)
+    versions = [write_function(tmp_path, version=str(number), reserved=2) for number in (1, 2)]
+
+    async def work() -> None:
+        calls = [trial.call(versions[number % 2], sleep=0.5) for number in range(4)]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert sum(isinstance(each, Throttled) for each in results) == 2
+        assert await trial.call(versions[0], allocate=1)
+
+    trial.run(work)
+
+
 def test_what_nobody_uses_ends(tmp_path: Path) -> None:
     trial, function = Trial(tmp_path, isolated=False, idle_s=0.0), write_function(tmp_path)
 

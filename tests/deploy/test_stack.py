@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 if not find_spec("aws_cdk"):
     pytest.skip("the stack needs the extra: pip install -e '.[deploy]'", allow_module_level=True)
 pytest.importorskip("boto3", reason="the stack needs the extra: pip install -e '.[aws]'")
 
+from cli.main import fastslow
 from deploy import interpreters, local, tools
 from deploy.errors import ToolMissing
+from vision.bucket import Bucket
+from vision.library import Library
+from vision.store import activate, publish
 
 pytestmark = pytest.mark.timeout(900)  # the first one builds the packages
 HOME = tools.ROOT / "build" / f"local-{os.environ.get('PYTEST_XDIST_WORKER', 'tested')}"
+
+SETTINGS = {"workers": "1", "warm": "2", "concurrency": "3", "warm_minutes": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +43,7 @@ def stack() -> Iterator[local.Running]:
         pytest.skip(str(error))
     said: list[str] = []
     try:
-        yield local.up({"workers": "1", "warm": "2"}, said.append, HOME)
+        yield local.up(SETTINGS, said.append, HOME)
     finally:
         local.down(HOME)
 
@@ -58,7 +69,7 @@ def test_all_of_the_stack_is_there(stack: local.Running) -> None:
 
 def test_a_second_up_has_nothing_to_do(stack: local.Running) -> None:
     said: list[str] = []
-    assert local.up({"workers": "1", "warm": "2"}, said.append, HOME) == stack
+    assert local.up(SETTINGS, said.append, HOME) == stack
     assert said == ["nothing changed since it was deployed"]
 
 
@@ -83,3 +94,119 @@ def test_many_calls_at_once_meet_many_environments(stack: local.Running) -> None
 def test_nobody_gets_in_without_the_key(stack: local.Running) -> None:
     assert post(stack, b"{}", Content_Type="application/json")[0] == 403
     assert post(stack, b"{}", Content_Type="application/json", X_Api_Key="guessed")[0] == 403
+
+
+def test_without_a_model_callers_are_told_to_wait(stack: local.Running) -> None:
+    status, told = post(stack, b"", X_Api_Key=local.api_key(stack), Content_Type="image/jpeg")
+    assert (status, told["error"]["code"]) == (400, "no_image")
+    status, told = post(stack, picture("PNG"), X_Api_Key=local.api_key(stack), Content_Type="image/png")
+    assert (status, told["error"]["code"]) == (503, "no_model")
+
+
+def picture(kind: str) -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.linear_gradient("L").convert("RGB").save(out, kind)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def model(stack: local.Running, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A classifier, added, published and activated as anyone would."""
+    folder = tmp_path_factory.mktemp("models")
+    add = ["models", "add", str(shared / "models" / "mobilenet_v2_1.0_224_u8.onnx"), "--library", str(folder)]
+    add += [
+        "--name",
+        "mobilenet-v2",
+        "--version",
+        "1",
+        "--licence",
+        "Apache-2.0",
+        "--mean",
+        "128",
+        "--scale",
+        "0.0078125",
+    ]
+    done = CliRunner().invoke(fastslow, [*add, "--labels", str(shared / "models" / "imagenet_labels.txt")])
+    assert done.exit_code == 0, done.output
+    manifest, path = Library(folder).find("mobilenet-v2")
+    bucket = Bucket(stack.outputs["ModelsBucket"], local.client("s3", stack))
+    publish(bucket, manifest, path)
+    activate(bucket, "mobilenet-v2", "1")
+    until = time.monotonic() + 60
+    while post(stack, picture("PNG"), X_Api_Key=local.api_key(stack), Content_Type="image/png")[0] == 503:
+        assert time.monotonic() < until, "the function never saw that a model is active"
+        time.sleep(1)
+
+
+@pytest.mark.usefixtures("model")
+def test_pictures_are_classified_right_however_they_come(stack: local.Running, shared: Path) -> None:
+    key = local.api_key(stack)
+    cat, parrot = ((shared / "media" / "images" / f"{name}.jpg").read_bytes() for name in ("cat", "parrot"))
+    status, told = post(stack, cat, X_Api_Key=key, Content_Type="image/jpeg")
+    assert (status, told["labels"][0]["label"]) == (200, "Egyptian cat")
+    body = json.dumps({"image": base64.b64encode(parrot).decode(), "top": 2}).encode()
+    status, told = post(stack, body, X_Api_Key=key, Content_Type="application/json")
+    assert (status, len(told["labels"])) == (200, 2)
+    assert "macaw" in told["labels"][0]["label"]
+    for kind in ("PNG", "WEBP"):
+        status, told = post(stack, picture(kind), X_Api_Key=key, Content_Type=f"image/{kind.lower()}")
+        assert (status, told["model"]["name"]) == (200, "mobilenet-v2")
+
+
+@pytest.mark.usefixtures("model")
+@pytest.mark.parametrize(
+    ("body", "kind", "expected"),
+    [
+        (b"not a picture", "image/jpeg", 422),
+        (b"hello", "text/plain", 415),
+        (b'{"top": 3}', "application/json", 400),
+        (b'{"image": "%%%"}', "application/json", 400),
+        (b'{"image": "aGVsbG8=", "top": 0}', "application/json", 400),
+        (b"{", "application/json", 400),
+        (b'{"image": "aGVsbG8=", "model": "other"}', "application/json", 404),
+    ],
+)
+def test_bad_input_is_refused_with_what_to_do(stack: local.Running, body: bytes, kind: str, expected: int) -> None:
+    status, told = post(stack, body, X_Api_Key=local.api_key(stack), Content_Type=kind)
+    assert status == expected
+    assert told["error"]["message"]
+
+
+@pytest.mark.usefixtures("model")
+def test_after_a_warm_up_so_many_requests_at_once_are_warm(stack: local.Running) -> None:
+    assert local.warm(stack, HOME) == ""
+    key = local.api_key(stack)
+    with ThreadPoolExecutor(2) as pool:
+        sent = [pool.submit(post, stack, picture("PNG"), X_Api_Key=key, Content_Type="image/png") for _ in range(2)]
+        assert [(status, told["cold"]) for status, told in (each.result() for each in sent)] == [(200, False)] * 2
+
+
+@pytest.mark.usefixtures("model")
+def test_no_more_environments_than_reserved(stack: local.Running) -> None:
+    def hold(_: int) -> str:
+        client, alias = local.client("lambda", stack), stack.outputs["ClassifierAlias"]
+        answer = client.invoke(FunctionName=alias, Payload=b'{"warmup": {"hold_ms": 2000}}')
+        return "refused" if "FunctionError" in answer else str(json.loads(answer["Payload"].read())["environment"])
+
+    def ask(_: int) -> int:
+        return post(stack, picture("PNG"), X_Api_Key=local.api_key(stack), Content_Type="image/png")[0]
+
+    with ThreadPoolExecutor(8) as pool:
+        held = pool.map(hold, range(5))
+        time.sleep(1)
+        assert set(pool.map(ask, range(2))) == {429}
+        met = list(held)
+    assert met.count("refused") == 2
+    assert len(set(met)) == 4
+    assert ask(0) == 200
+
+
+def test_the_schedule_fires(stack: local.Running) -> None:
+    log = HOME / "pool" / "logs" / "fastslow-warmup.log"
+    before = log.read_text().count("START") if log.exists() else 0
+    until = time.monotonic() + 100
+    while not log.exists() or log.read_text().count("START") <= before:
+        assert time.monotonic() < until, "the schedule of one minute did not fire"
+        time.sleep(1)
