@@ -48,12 +48,16 @@ MOST = {
 }
 
 
-def check_state(state: State) -> None:
-    """See that all parts of a state have the sizes that its frame size asks for, and segments are 0 to 3."""
+def check_state(state: State, references: bool = True) -> None:
+    """See that all parts of a state have the sizes that its frame size asks for, and segments are 0 to 3.
+
+    Without ``references`` those are not looked at: to parse takes none.
+    """
     n = check_size("state", state.width, state.height)
-    check_raster("the state's last reference", state.last, n)
-    check_raster("the state's golden reference", state.golden, n)
-    check_raster("the state's altref reference", state.altref, n)
+    if references:
+        check_raster("the state's last reference", state.last, n)
+        check_raster("the state's golden reference", state.golden, n)
+        check_raster("the state's altref reference", state.altref, n)
     check_tables(state.probabilities)
     segment_map = state.segment_map
     if type(segment_map) is not bytes or len(segment_map) != n or not is_at_most(segment_map, 3):

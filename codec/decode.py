@@ -65,7 +65,7 @@ def parse(state: State | None, data: bytes | bytearray | memoryview, *, coeffici
     is wrong with them is not noticed then.
     """
     if state is not None:
-        check_state(state)
+        check_state(state, references=False)
     if type(data) is not bytes:
         data = bytes(data)
     header, reader, end = read_header(data, context_of(state))

@@ -45,15 +45,25 @@ STATES: dict[str, dict[str, Any]] = {
     [
         lambda state: codec.decode(state, INTER),
         lambda state: codec.decode(state, b""),
-        lambda state: codec.parse(state, INTER),
         lambda state: codec.rebase(state, IMAGE, FRAME),
         lambda state: codec.encode(state, IMAGE, q_index=40),
     ],
-    ids=["decode", "decode nothing", "parse", "rebase", "encode"],
+    ids=["decode", "decode nothing", "rebase", "encode"],
 )
 def test_a_state(changes: dict[str, Any], call: Callable[[codec.State], object]) -> None:
     with pytest.raises(Mismatch):
         call(replace(STATE, **changes))
+
+
+@pytest.mark.parametrize("changes", STATES.values(), ids=STATES.keys())
+def test_parsing_takes_a_state_for_what_is_no_image(changes: dict[str, Any]) -> None:
+    """A state without images will do to parse; workers have such."""
+    state = replace(STATE, **changes)
+    if changes.keys() <= {"last", "golden", "altref"}:
+        assert codec.parse(state, INTER).decisions == FRAME.decisions
+    else:
+        with pytest.raises(Mismatch):
+            codec.parse(state, INTER)
 
 
 @pytest.mark.parametrize("image", [codec.Image(64, 48, b""), codec.Image(64, 49, IMAGE.raster), codec.Image(0, 0, b"")])
