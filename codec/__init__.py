@@ -7,7 +7,8 @@ BUILD = _select.select(__path__)
 
 from codec.assemble import Coded  # noqa: E402  the build must be chosen first
 from codec.decode import decode, parse  # noqa: E402
-from codec.encode import Effort, Refresh, encode, encode_frame  # noqa: E402
+from codec.effort import Effort  # noqa: E402
+from codec.encode import Refresh, encode, encode_frame  # noqa: E402
 from codec.errors import CodecError, CorruptState, CorruptStream, Mismatch, TooLarge  # noqa: E402
 from codec.frame import Frame  # noqa: E402
 from codec.image import Image  # noqa: E402

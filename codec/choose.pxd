@@ -19,13 +19,13 @@ cdef class Chooser:
     cdef object held
     cdef int inter_tried
     cdef int whole_tried
-    cdef int intra_gate
-    cdef int b_gate
-    cdef int split_gate
+    cdef int intra_limit
+    cdef int b_limit
+    cdef int split_limit
     cdef int patience
     cdef int taken[5]
-    cdef int search_gate
-    cdef int transformed
+    cdef int search_limit
+    cdef int measure
     cdef int guess_rate[4]
     cdef long long best
     cdef int coded

@@ -13,20 +13,25 @@ import cython
 
 if cython.compiled:
     from cython.cimports.codec.choose_intra import IntraChooser
+    from cython.cimports.codec.choose_split import SplitChooser
     from cython.cimports.codec.cost import bool_cost
-    from cython.cimports.codec.distortion import satd, sse
+    from cython.cimports.codec.distortion import sad, satd, sse
     from cython.cimports.codec.prices import Prices
     from cython.cimports.codec.requantize import Requantizer
 else:
     from codec.choose_intra import IntraChooser
+    from codec.choose_split import SplitChooser
     from codec.cost import bool_cost
-    from codec.distortion import satd, sse
+    from codec.distortion import sad, satd, sse
     from codec.prices import Prices
     from codec.requantize import Requantizer
 
 TYPE_CHECKING = False  # as in frame.py
 if TYPE_CHECKING:
     from typing import Any
+
+    from codec.effort import Pace
+    from codec.weights import Weights
 
 __all__ = ["Chooser"]
 
@@ -38,45 +43,28 @@ FAR = cython.declare(cython.int, 0x7FFFFFFF)
 class Chooser:
     """Chooses and makes the macroblocks of a frame.
 
-    ``inter`` is None on a key frame. ``inter_tried`` and ``whole_tried``: how many candidates of it, and of the four
-    modes of a whole intra macroblock, are weighed. ``guess_rates``: for each segment what a bit weighs in guesses;
-    ``transformed``: whether these are transformed differences or squares.
-
-    ``gates``: which guesses are worth more work. Intra modes and subblocks where theirs is below so many sixteenths of
-    the best inter guess; parts where that is above so many times what a bit weighs. Then how patient the choice is: 0
-    weighs what the neighbours say before it searches, and only what is guessed better after; 1 all after; 2 nothing
-    before, but it searches only where the guess is above the last gate.
+    ``inter`` is None on a key frame. Of a candidate that is not B_PRED, what was quantised last stands where the
+    macroblock will be; ``fresh`` says that this is the best so far, else that one is put aside.
     """
 
-    def __init__(
-        self,
-        work: Requantizer,
-        prices: Prices,
-        intra: IntraChooser,
-        inter: Any,
-        split: Any,
-        inter_tried: int,
-        whole_tried: int,
-        guess_rates: list,
-        gates: list,
-        transformed: bool,
-    ) -> None:
+    def __init__(self, work: Requantizer, prices: Prices, inter: Any, weights: Weights, pace: Pace) -> None:
         self.canvas = work.canvas
         self.d = work.d
         self.work = work
         self.prices = prices
-        self.intra = intra
+        self.intra = IntraChooser(work, prices, weights, pace.subblocks)
         self.inter = inter
+        self.splits = inter is not None and pace.shapes > 0
+        split: Any = SplitChooser(inter, pace.shapes) if self.splits else None
         self.split = split
-        self.splits = split is not None
-        self.inter_tried = inter_tried
-        self.whole_tried = whole_tried
-        self.intra_gate = gates[0]
-        self.b_gate = gates[1]
-        self.split_gate = gates[2]
-        self.patience = gates[3]
-        self.search_gate = gates[4]
-        self.transformed = transformed
+        self.inter_tried = pace.inter
+        self.whole_tried = pace.whole
+        self.measure = pace.measure
+        self.intra_limit = pace.intra_limit
+        self.b_limit = pace.b_limit
+        self.split_limit = pace.split_limit
+        self.search_limit = pace.search_limit
+        self.patience = pace.patience
         self.best = 0
         self.coded = self.fresh = 0
         pixels, levels = bytearray(384), bytearray(800)
@@ -91,7 +79,7 @@ class Chooser:
         for i in range(5):
             self.taken[i] = 0
         for i in range(4):
-            self.guess_rate[i] = guess_rates[i]
+            self.guess_rate[i] = weights.guess[i]
 
     def run(self) -> None:
         """Choose and make all macroblocks; the canvas is left unfiltered."""
@@ -159,37 +147,40 @@ class Chooser:
         """Weigh the best predictions from other frames; return the best guess."""
         at: cython.Py_ssize_t = row * self.canvas.columns + column
         i: cython.int
-        guess: cython.int = FAR
+        guess: cython.int
         which: cython.int
         y: cython.int
         x: cython.int
+        searched: cython.int
         _tried: cython.int
         self.inter.gather_known(column, row)
         i = self.inter.next()
+        searched = self.inter.guess[i] > self.search_limit * self.guess_rate[self.d.segment[at]]
+        if searched:
+            self.inter.gather_new(column, row)
+            i = self.inter.next()
+        guess = self.inter.guess[i]
         which = self.inter.which[i]
         y = self.inter.row[i]
         x = self.inter.column[i]
-        if self.patience < 2 or self.inter.guess[i] <= self.search_gate * self.guess_rate[self.d.segment[at]]:
-            guess = self.inter.guess[i]
-            self.inter.take(i, at)
-            self.attempt(column, row, left, self.inter.price[i])
-            if not self.coded or self.patience == 2:
-                return guess
-        self.inter.gather_new(column, row)
-        for _tried in range(self.inter_tried):
+        self.inter.take(i, at)
+        self.attempt(column, row, left, self.inter.price[i])
+        if (not self.coded and self.patience < 2) or self.inter_tried == 1:
+            return guess
+        if not searched:
+            self.inter.gather_new(column, row)
+        for _tried in range(1, self.inter_tried):
             i = self.inter.next()
-            if i < 0:
+            if i < 0 or (self.patience == 0 and self.inter.guess[i] >= guess):
                 break
             if self.inter.guess[i] < guess:
                 guess = self.inter.guess[i]
                 which = self.inter.which[i]
                 y = self.inter.row[i]
                 x = self.inter.column[i]
-            elif self.patience == 0:
-                break
             self.inter.take(i, at)
             self.attempt(column, row, left, self.inter.price[i])
-        if self.splits and self.coded and guess > self.split_gate * self.guess_rate[self.d.segment[at]]:
+        if self.splits and self.coded and guess > self.split_limit * self.guess_rate[self.d.segment[at]]:
             i = self.split.choose(which, y, x, column, row)
             if i < guess + (guess >> 4):
                 self.attempt(column, row, left, self.split.price)
@@ -217,15 +208,17 @@ class Chooser:
         self.stash(column, row)
         for mode in range(4):
             self.canvas.predict_plane(mode, y, stride, 16, column, row)
-            if self.transformed:
+            if self.measure == 2:
                 guesses[mode] = satd(self.work.source, y, stride, self.canvas.frame, y, stride, 16, 16)
+            elif self.measure == 1:
+                guesses[mode] = 2 * sad(self.work.source, y, stride, self.canvas.frame, y, stride, 16, 16)
             else:
                 guesses[mode] = sse(self.work.source, y, stride, self.canvas.frame, y, stride, 16, 16)
             guesses[mode] += ((self.prices.reference[0] + self.prices.y_mode[mode]) * self.guess_rate[segment]) >> 12
             least = min(least, guesses[mode])
             if mode == 0 and bound < FAR and least > 2 * bound:
                 return
-        if bound < FAR and 16 * least > bound * self.intra_gate:
+        if bound < FAR and 16 * least > bound * self.intra_limit:
             return
         self.d.reference[at] = 0
         for i in range(32):
@@ -236,7 +229,7 @@ class Chooser:
             for i in range(1, 4):
                 if guesses[i] < guesses[mode]:
                     mode = i
-            if bound < FAR and 16 * guesses[mode] > bound * self.intra_gate:
+            if bound < FAR and 16 * guesses[mode] > bound * self.intra_limit:
                 break
             guesses[mode] = FAR
             self.d.y_mode[at] = mode
@@ -244,7 +237,7 @@ class Chooser:
                 column, row, left, self.prices.reference[0] + self.prices.y_mode[mode]
                 + self.prices.uv_mode[self.d.uv_mode[at]],
             )  # fmt: skip
-        if bound < FAR and 16 * least > bound * self.b_gate:
+        if bound < FAR and 16 * least > bound * self.b_limit:
             return
         self.stash(column, row)
         cost = self.intra.subblocks(column, row, left, self.best)

@@ -20,6 +20,10 @@ else:
     from codec.prices import Prices
     from codec.search import MotionSearch
 
+TYPE_CHECKING = False  # as in frame.py
+if TYPE_CHECKING:
+    from codec.weights import Weights
+
 __all__ = ["InterChooser"]
 
 FAR = cython.declare(cython.int, 0x7FFFFFFF)
@@ -31,9 +35,8 @@ class InterChooser:
     """Finds the candidates of a macroblock: ``n`` of them, in ``which`` reference, ``mode``, vector, price and guess.
 
     ``references``: which of last 1, golden 2 and altref 3 are looked at, the likeliest first. ``searched``: in how many
-    of them a vector is searched. ``rates``: for each segment what a bit weighs in whole pixels and in fractions (see
-    ``search``), ``guess_rates``: in guesses. ``near`` and ``modes`` keep, for each reference, what the neighbours say
-    and what the modes cost.
+    of them a vector is searched. ``near`` and ``modes`` keep, for each reference, what the neighbours say and what the
+    modes cost.
     """
 
     def __init__(
@@ -43,8 +46,7 @@ class InterChooser:
         search: MotionSearch,
         references: list,
         searched: int,
-        rates: list,
-        guess_rates: list,
+        weights: Weights,
     ) -> None:
         self.d = d
         self.prices = prices
@@ -60,9 +62,9 @@ class InterChooser:
         for i in range(len(references)):
             self.references[i] = references[i]
         for i in range(8):
-            self.rates[i] = rates[i]
+            self.rates[i] = weights.search[i]
         for i in range(4):
-            self.guess_rates[i] = guess_rates[i]
+            self.guess_rates[i] = weights.guess[i]
 
     @cython.cfunc
     @cython.nogil
@@ -180,7 +182,7 @@ class InterChooser:
             self.search.last if which == 1 else self.search.golden if which == 2 else self.search.altref
         )
         guess: cython.int = self.price_of(price, segment)
-        guess += self.search.distance(plane, 16 * column, 16 * row, 16, 16, y, x, self.search.transformed)
+        guess += self.search.distance(plane, 16 * column, 16 * row, 16, 16, y, x, self.search.measure)
         self.which[self.n] = which
         self.mode[self.n] = mode
         self.row[self.n] = y

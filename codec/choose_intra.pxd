@@ -11,9 +11,8 @@ cdef class IntraChooser:
     cdef Prices prices
     cdef int b_tried
     cdef int coded
-    cdef int model[32]
+    cdef int model[8]
     cdef long long chroma(self, int mode, Py_ssize_t column, Py_ssize_t row, unsigned char* left) noexcept nogil
     cdef long long choose_chroma(self, Py_ssize_t column, Py_ssize_t row, unsigned char* left) noexcept nogil
-    cdef int estimate(self, int mode, Py_ssize_t column, Py_ssize_t row) noexcept nogil
     cdef long long subblocks(self, Py_ssize_t column, Py_ssize_t row, unsigned char* left, long long bound) noexcept nogil
     cdef long long subblock(self, int block, Py_ssize_t column, Py_ssize_t row, int context) noexcept nogil

@@ -12,7 +12,7 @@ from codec.neighbours import b_mode_beside  # inlined
 from codec.symbols import B_PRED  # inlined
 
 if cython.compiled:
-    from cython.cimports.codec.estimate import estimate_block, estimate_luma
+    from cython.cimports.codec.estimate import estimate_block
     from cython.cimports.codec.forward import forward_four
     from cython.cimports.codec.intra import predict_subblock
     from cython.cimports.codec.prices import Prices
@@ -21,7 +21,7 @@ if cython.compiled:
     from cython.cimports.codec.transform import idct_add
     from cython.cimports.codec.trellis import quantize_by_cost
 else:
-    from codec.estimate import estimate_block, estimate_luma
+    from codec.estimate import estimate_block
     from codec.forward import forward_four
     from codec.intra import predict_subblock
     from codec.prices import Prices
@@ -29,6 +29,10 @@ else:
     from codec.tokens import above_of, left_of
     from codec.transform import idct_add
     from codec.trellis import quantize_by_cost
+
+TYPE_CHECKING = False  # as in frame.py
+if TYPE_CHECKING:
+    from codec.weights import Weights
 
 __all__ = ["IntraChooser"]
 
@@ -42,10 +46,10 @@ class IntraChooser:
     """Chooses the intra modes of macroblocks; costs are in the units of ``Requantizer``.
 
     ``b_tried``: how many modes of a subblock are quantised, of the ten that are estimated. ``model`` is, for each
-    segment, base and slope of ``estimate`` for Y, Y2, chroma and Y with its DC.
+    segment, base and slope of ``estimate``.
     """
 
-    def __init__(self, work: Requantizer, prices: Prices, model: list, b_tried: int) -> None:
+    def __init__(self, work: Requantizer, prices: Prices, weights: Weights, b_tried: int) -> None:
         self.canvas = work.canvas
         self.d = work.d
         self.work = work
@@ -54,9 +58,9 @@ class IntraChooser:
         self.coded = 0
         i: cython.int
         if not cython.compiled:
-            self.model = [0] * 32
-        for i in range(32):
-            self.model[i] = model[i]
+            self.model = [0] * 8
+        for i in range(8):
+            self.model[i] = weights.model[i]
 
     @cython.cfunc
     @cython.nogil
@@ -147,23 +151,6 @@ class IntraChooser:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def estimate(self, mode: cython.int, column: cython.Py_ssize_t, row: cython.Py_ssize_t) -> cython.int:
-        """Predict luma as a whole; return what its residue will cost, in squared coefficients."""
-        y: cython.Py_ssize_t = 16 * (row * self.canvas.y_stride + column)
-        model: cython.p_int = self.model
-        segment: cython.Py_ssize_t = self.d.segment[row * self.canvas.columns + column]
-        local = cython.declare(cython.int[4])
-        i: cython.Py_ssize_t
-        for i in range(4):
-            local[i] = model[8 * segment + i]
-        self.canvas.predict_plane(mode, y, self.canvas.y_stride, 16, column, row)
-        return estimate_luma(
-            self.work.source, y, self.canvas.y_stride, self.canvas.frame, y, self.canvas.y_stride, local
-        )
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
     def subblocks(
         self, column: cython.Py_ssize_t, row: cython.Py_ssize_t, left: cython.p_uchar, bound: cython.longlong
     ) -> cython.longlong:
@@ -245,7 +232,7 @@ class IntraChooser:
         for i in range(3):
             forward_four(four, 0, 8, 16, preds, 16 * i, 16 * i + 8, 48, coeffs, 64 * i, 64 * i + 32)
         for mode in range(10):
-            error = estimate_block(coeffs, 16 * mode, 16, self.model[8 * segment + 6], self.model[8 * segment + 7])
+            error = estimate_block(coeffs, 16 * mode, 16, self.model[2 * segment], self.model[2 * segment + 1])
             guesses[mode] = LUMA * error + rate * self.prices.b_mode[prices + mode]
         for _tried in range(self.b_tried):
             mode = 0

@@ -247,7 +247,7 @@ class SplitChooser:
             if guess >= best:
                 continue
             guess += self.search.distance(
-                plane, 16 * column + 4 * (block & 3), 16 * row + 4 * (block >> 2), w, h, y, x, self.search.transformed
+                plane, 16 * column + 4 * (block & 3), 16 * row + 4 * (block >> 2), w, h, y, x, self.search.measure
             )
             if guess < best:
                 best = guess

@@ -7,17 +7,15 @@ it: see ``choose``. A step of ``Effort`` says how much is tried.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import IntEnum
 
 from codec.assemble import Coded, assemble, segment_indices, segment_probabilities
 from codec.canvas import Canvas
 from codec.check import check_image, check_state
 from codec.choose import Chooser
 from codec.choose_inter import InterChooser
-from codec.choose_intra import IntraChooser
-from codec.choose_split import SplitChooser
 from codec.decisions import Decisions
-from codec.decode import context_of, segment_factors
+from codec.decode import context_of
+from codec.effort import PACES, Effort
 from codec.errors import Mismatch
 from codec.filter_search import search_filter_level
 from codec.header import Header
@@ -27,27 +25,19 @@ from codec.quantization import MAX_INDEX
 from codec.requantize import Requantizer
 from codec.search import MotionSearch
 from codec.state import FilterDeltas, Four, Segmentation, State
+from codec.weights import CHROMA, Weights
 
 TYPE_CHECKING = False  # as in frame.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["Effort", "Refresh", "encode", "encode_frame"]
+__all__ = ["Refresh", "encode", "encode_frame"]
 
 MAX_LEVEL = 63  # §9.6
 
 # §9.3: what libvpx's encoder changes of the filter level, by reference and by kind of mode.
 FILTER_DELTAS = FilterDeltas(references=(2, 0, -2, -2), modes=(4, -2, 2, 4))
-
-
-class Effort(IntEnum):
-    """How much an encoder tries: time against bits."""
-
-    REALTIME = 0
-    FAST = 1
-    GOOD = 2
-    BEST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +99,36 @@ def encode_frame(
     header = _with_segments(header, before, d, segments, segment_q, segment_filter)
     references = None if before is None else (before.last, before.golden, before.altref)
     canvas = Canvas(columns, rows, header, references)
-    work, model, guess_rates, rates = _requantizer(canvas, d, image.raster, header, effort)
+    pace = PACES[effort]
+    weights = Weights.of(header, pace.measure)
+    work = Requantizer(
+        canvas,
+        d,
+        image.raster,
+        header.probabilities.coefficients,
+        header.prob_skip,
+        weights.factors,
+        segment_indices(header),
+        weights.rates,
+        CHROMA,
+        weights.least,
+        False,
+        False,
+    )
     prices = Prices(header)
-    intra = IntraChooser(work, prices, model, B_TRIED[effort])
-    inter = split = None
+    inter = None
     if references is not None:
-        if REFERENCES[effort] == 1:
-            references = (references[0],) * 3
-        distinct = [n + 1 for n, raster in enumerate(references) if raster not in references[:n]]
-        search = MotionSearch(
-            image.raster, columns, rows, references, prices, FIRST_STEP[effort], ROUNDS[effort], TRANSFORMED[effort]
-        )
-        inter = InterChooser(d, prices, search, distinct, 1, rates, guess_rates)
-        if SHAPES[effort]:
-            split = SplitChooser(inter, SHAPES[effort])
-    Chooser(
-        work, prices, intra, inter, split, INTER[effort], WHOLE[effort], guess_rates, GATES[effort], TRANSFORMED[effort]
-    ).run()
+        last, golden, altref = references
+        seen = [last]
+        which = [1]
+        for number, raster in ((2, golden), (3, altref)):
+            if len(seen) < pace.references and raster not in seen:
+                seen.append(raster)
+                which.append(number)
+        planes = (last, golden if 2 in which else last, altref if 3 in which else last)
+        search = MotionSearch(image.raster, columns, rows, planes, prices, pace.first_step, pace.rounds, pace.measure)
+        inter = InterChooser(d, prices, search, which, pace.searched, weights)
+    Chooser(work, prices, inter, weights, pace).run()
     if header.filter_level:
         header = replace(header, filter_level=search_filter_level(canvas, d, image.raster, header, 32))
     return assemble(before, header, image, canvas, d, work)
@@ -238,52 +241,3 @@ def _four(given: Sequence[int] | None, default: Sequence[int], least: int, most:
     if len(values) != 4 or not all(least <= value <= most for value in values):
         raise ValueError(f"{what}, each {least} to {most}, not {values}")
     return values[0], values[1], values[2], values[3]
-
-
-RATE = 1.1
-KEY_RATE = 0.55
-CHROMA = 1.7
-GUESS = 0.3
-INTER = (1, 2, 3, 16)
-WHOLE = (1, 2, 4, 4)
-B_TRIED = (1, 2, 3, 10)
-GATES = ([12, 10, 8, 2, 4], [14, 14, 8, 0, 0], [14, 14, 8, 1, 0], [20, 20, 0, 2, 0])
-REFERENCES = (1, 3, 3, 3)
-FIRST_STEP = (1, 4, 4, 4)
-ROUNDS = (1, 3, 3, 3)
-# Transformed differences guess better what a candidate costs, squares take a sixth of the time.
-TRANSFORMED = (False, True, True, True)
-SHAPES = (0, 3, 3, 4)
-
-
-def _requantizer(
-    canvas: Canvas, d: Decisions, source: bytes, header: Header, effort: Effort
-) -> tuple[Requantizer, list[int], list[int], list[int]]:
-    """Return what makes the macroblocks, and the model by which their costs are estimated."""
-    flat = segment_factors(header)
-    rates, least, model, guess_rates, search_rates = [], [], [], [], []
-    for segment in range(4):
-        dc, ac, _, y2_ac, _, uv_ac = flat[6 * segment : 6 * segment + 6]
-        price = 0.028 * dc**2 * (KEY_RATE if header.key_frame else RATE)
-        rates += [max(round(price * 256), 1)] * 2
-        guess_rates.append(max(round(16 * GUESS * dc), 1) if TRANSFORMED[effort] else 4 * dc * dc // 5)
-        search_rates += [28 * dc // 5, 2 * dc * dc // 5]
-        # Below these sums of absolute differences hardly a block keeps a coefficient.
-        least += [ac * 180 >> 7, uv_ac * 100 >> 7]
-        for factor, unit in ((ac, 4), (y2_ac, 16), (uv_ac, 4), (ac, 4)):
-            model += [round(unit * price * 5.5 + factor**2 / 12), round(256 * unit * price / factor)]
-    work = Requantizer(
-        canvas,
-        d,
-        source,
-        header.probabilities.coefficients,
-        header.prob_skip,
-        flat,
-        segment_indices(header),
-        rates,
-        round(32 / CHROMA),
-        least,
-        False,
-        False,
-    )
-    return work, model, guess_rates, search_rates

@@ -9,12 +9,7 @@ from __future__ import annotations
 
 import cython
 
-if cython.compiled:
-    from cython.cimports.codec.forward import forward_four, forward_wht
-else:
-    from codec.forward import forward_four, forward_wht
-
-__all__ = ["estimate_block", "estimate_luma"]
+__all__ = ["estimate_block"]
 
 
 @cython.cfunc
@@ -32,31 +27,3 @@ def estimate_block(
         x = x if x >= 0 else -x
         total += min(x * x, base + ((slope * x) >> 8))
     return total
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def estimate_luma(
-    src: cython.p_uchar,
-    s: cython.Py_ssize_t,
-    s_stride: cython.Py_ssize_t,
-    pred: cython.p_uchar,
-    p: cython.Py_ssize_t,
-    p_stride: cython.Py_ssize_t,
-    model: cython.p_int,
-) -> cython.int:
-    """Return what the luma of a macroblock will cost with Y2.
-
-    ``model`` is base and slope of Y and of Y2. A Y2 coefficient is twice one of the other blocks.
-    """
-    coeffs = cython.declare(cython.short[400])
-    r: cython.Py_ssize_t
-    for r in range(4):
-        forward_four(src, s, s + 8, s_stride, pred, p, p + 8, p_stride, coeffs, 64 * r, 64 * r + 32)
-        s += 4 * s_stride
-        p += 4 * p_stride
-    forward_wht(coeffs, 0)
-    return estimate_block(coeffs, 0, 256, model[0], model[1]) + (
-        estimate_block(coeffs, 384, 16, model[2], model[3]) >> 2
-    )

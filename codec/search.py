@@ -69,7 +69,8 @@ class MotionSearch:
 
     ``source`` is the picture's raster, ``references`` the rasters of last, golden and altref; those that are the same
     object are searched as one plane. ``prices`` are the frame's. ``first_step``: how many pixels the first steps are
-    long, a power of two or 0 for none; ``rounds``: how many steps of half a pixel there may be, and of a quarter.
+    long, a power of two or 0 for none; ``rounds``: how many steps of half a pixel there may be, and of a quarter;
+    ``measure``: of ``effort``, for guesses.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class MotionSearch:
         prices: Prices,
         first_step: int = 4,
         rounds: int = 3,
-        transformed: bool = True,
+        measure: int = 2,
     ) -> None:
         planes: dict[int, bytearray] = {}
         for raster in references:
@@ -99,7 +100,7 @@ class MotionSearch:
         self.prices = prices
         self.first_step = first_step
         self.rounds = rounds
-        self.transformed = transformed
+        self.measure = measure
 
     @cython.cfunc
     @cython.nogil
@@ -238,9 +239,9 @@ class MotionSearch:
         h: cython.int,
         row: cython.int,
         column: cython.int,
-        transformed: cython.int,
+        measure: cython.int,
     ) -> cython.int:
-        """Return how far a block is from what a vector predicts: squared, or if ``transformed`` as ``satd`` has it."""
+        """Return how far a block is from what a vector predicts, by a measure of ``effort``; absolutes are doubled."""
         block = cython.declare(cython.uchar[256])
         s_stride: cython.Py_ssize_t = 16 * self.columns
         s: cython.Py_ssize_t = y * s_stride + x
@@ -259,7 +260,9 @@ class MotionSearch:
             pixels = block
             o = 0
             stride = 16
-        if transformed:
+        if measure == 1:
+            return 2 * sad(self.source, s, s_stride, pixels, o, stride, w, h)
+        if measure == 2:
             return satd(self.source, s, s_stride, pixels, o, stride, w, h)
         return sse(self.source, s, s_stride, pixels, o, stride, w, h)
 
