@@ -18,6 +18,7 @@ import click
 from cli.encode import encode
 from cli.local import local
 from cli.models import models
+from cli.updates import codec
 from cli.vp8 import vp8
 
 
@@ -35,6 +36,7 @@ def fastslow() -> None:
     """Encode video to VP8 with many small workers whose pieces join into one stream without key frames between them."""
 
 
+fastslow.add_command(codec)
 fastslow.add_command(encode)
 fastslow.add_command(models)
 fastslow.add_command(local)

@@ -121,6 +121,8 @@ RECIPES = {
         Recipe("video", ("numpy", "av"), left_out=NUMPY + AV, bytecode=False),
         Recipe("vision", ("numpy", "onnxruntime", "pillow"), left_out=NUMPY + ONNXRUNTIME + PILLOW),
         Recipe("code", ("msgspec",), ("codec", "vision", "pipelines"), PROJECT),
+        # No layer: what `fastslow codec publish` takes, in place of the one in the layer.
+        Recipe("codec", project=("codec",), left_out=PROJECT),
     )
 }
 
