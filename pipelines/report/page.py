@@ -267,7 +267,7 @@ def _beside(job: Job, peer: Peer) -> str:
     return f"""<section><h2>Beside plain libvpx</h2>
 <p class="lead">The same film by libvpx alone: one run over all of it in one thread, two passes,
 the same cq ({job.settings.cq}) and speed, no altref frames. Its time has the film read once;
-fastslow's is that of {_some(job.workers, "worker")}.</p>
+fastslow's is that of {_some(job.workers, "worker")}. Bits and quality count together.</p>
 <div class="scroll"><table><thead><tr><th scope="col"></th><th scope="col">fastslow</th><th scope="col">libvpx</th>\
 <th scope="col">difference</th></tr></thead><tbody>{body}</tbody></table></div>
 </section>

@@ -12,9 +12,11 @@ import av
 import pytest
 from av.stream import Disposition
 from av.subtitles.subtitle import SubtitleSet
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.main import fastslow
 from pipelines.encode.job import Report, encode_file
 from pipelines.encode.plan import Settings
 from pipelines.errors import PipelineError
@@ -193,6 +195,15 @@ def test_subtitles_and_sound_side_by_side(tmp_path: Path) -> None:
     encode(tmp_path / "in.mkv", tmp_path / "bare.webm", sound=False, subtitles=False)
     with av.open(str(tmp_path / "bare.webm")) as container:
         assert [stream.type for stream in container.streams] == ["video"]
+
+
+@pytest.mark.parametrize("flag", ["", "--no-subtitles"])
+def test_the_command_leaves_them_out_when_told(flag: str, tmp_path: Path) -> None:
+    source, target = film(tmp_path / "in.mkv", {"srt": SRT}), tmp_path / "out.webm"
+    arguments = ["encode", str(source), str(target), "--speed", "5", "-q", *filter(None, [flag])]
+    assert CliRunner().invoke(fastslow, arguments).exit_code == 0
+    with av.open(str(target)) as container:
+        assert len(container.streams.subtitles) == (not flag)
 
 
 def mov_text(path: Path) -> Path:
