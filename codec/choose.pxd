@@ -30,7 +30,10 @@ cdef class Chooser:
     cdef long long best
     cdef int coded
     cdef int fresh
+    cdef int alone
+    cdef int settled
     cdef unsigned char* pixels
+    cdef unsigned char* flat
     cdef short* levels
     cdef unsigned char eobs[25]
     cdef unsigned char modes[4]

@@ -15,14 +15,14 @@ if cython.compiled:
     from cython.cimports.codec.choose_intra import IntraChooser
     from cython.cimports.codec.choose_split import SplitChooser
     from cython.cimports.codec.cost import bool_cost
-    from cython.cimports.codec.distortion import sad, satd, sse
+    from cython.cimports.codec.distortion import sad, satd, sse, variance
     from cython.cimports.codec.prices import Prices
     from cython.cimports.codec.requantize import Requantizer
 else:
     from codec.choose_intra import IntraChooser
     from codec.choose_split import SplitChooser
     from codec.cost import bool_cost
-    from codec.distortion import sad, satd, sse
+    from codec.distortion import sad, satd, sse, variance
     from codec.prices import Prices
     from codec.requantize import Requantizer
 
@@ -67,9 +67,10 @@ class Chooser:
         self.patience = pace.patience
         self.best = 0
         self.coded = self.fresh = 0
-        pixels, levels = bytearray(384), bytearray(800)
-        self.held = (pixels, levels)
+        pixels, levels, flat = bytearray(384), bytearray(800), bytes(16)
+        self.held = (pixels, levels, flat)
         self.pixels = pixels
+        self.flat = flat
         if cython.compiled:
             self.levels = cython.cast(cython.p_short, cython.cast(cython.p_uchar, levels))
         else:
@@ -103,6 +104,8 @@ class Chooser:
         guess: cython.int = FAR
         self.best = cython.cast(cython.longlong, 1) << 60
         self.fresh = 0
+        self.alone = 1
+        self.settled = 1
         if not self.prices.key_frame:
             guess = self.choose_inter(column, row, left)
         if guess == FAR or self.coded:
@@ -205,6 +208,10 @@ class Chooser:
         mode: cython.int
         i: cython.int
         _tried: cython.int
+        # No DC_PRED is nearer than the mean of the source itself.
+        far: cython.int = 0 if self.measure else variance(self.work.source, y, stride, self.flat, 0, 0, 16, 16)
+        if bound < FAR and far >> 1 > bound:
+            return
         self.stash(column, row)
         for mode in range(4):
             self.canvas.predict_plane(mode, y, stride, 16, column, row)
@@ -276,8 +283,12 @@ class Chooser:
         self.stash(column, row)
         self.canvas.predict(self.d, column, row)
         coded = self.work.whole(self.d, self.canvas, column, row, left)
-        cost = self.work.price + self.error(column, row) + rate * price
-        if cost < self.best:
+        cost = self.work.price + rate * price
+        self.settled = not self.alone
+        if self.settled:
+            cost += self.error(column, row)
+        if self.alone or cost < self.best:
+            self.alone = 0
             self.best = cost
             self.coded = coded
             self.fresh = 1
@@ -308,6 +319,9 @@ class Chooser:
         if not self.fresh:
             return
         self.fresh = 0
+        if not self.settled:  # the first one has been alone so far
+            self.settled = 1
+            self.best += self.error(column, row)
         for i in range(16):
             for k in range(16):
                 pixels[16 * i + k] = frame[y + k]

@@ -36,6 +36,7 @@ class Pace:
     inter guess (``intra_limit``, ``b_limit``); parts where the best guess is above ``split_limit`` times what a bit
     weighs; and above ``search_limit`` times that, a vector is searched before anything is weighed. ``patience``: 2
     goes on where nothing is left to code, 1 stops there, 0 after that weighs only what is guessed better.
+    ``filter_steps``: how far the filter level may move from what suits most frames.
     """
 
     references: int = 3
@@ -52,6 +53,7 @@ class Pace:
     split_limit: int = 8
     search_limit: int = 1 << 16
     patience: int = 1
+    filter_steps: int = 32
 
 
 PACES = {
@@ -66,8 +68,9 @@ PACES = {
         shapes=0,
         intra_limit=12,
         b_limit=10,
-        search_limit=4,
+        search_limit=5,
         patience=0,
+        filter_steps=6,
     ),
     Effort.FAST: Pace(inter=2, whole=2, subblocks=2, patience=0),
     Effort.GOOD: Pace(),

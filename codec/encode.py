@@ -130,7 +130,7 @@ def encode_frame(
         inter = InterChooser(d, prices, search, which, pace.searched, weights)
     Chooser(work, prices, inter, weights, pace).run()
     if header.filter_level:
-        header = replace(header, filter_level=search_filter_level(canvas, d, image.raster, header, 32))
+        header = replace(header, filter_level=search_filter_level(canvas, d, image.raster, header, pace.filter_steps))
     return assemble(before, header, image, canvas, d, work)
 
 

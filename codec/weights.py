@@ -46,7 +46,7 @@ class Weights:
             price = 0.028 * dc**2 * (KEY_RATE if header.key_frame else RATE)
             weights.rates.extend([max(round(price * 256), 1)] * 2)
             # Below these sums of absolute differences hardly a block keeps a coefficient.
-            weights.least.extend([ac * 180 >> 7, uv_ac * 100 >> 7])
+            weights.least.extend([ac * 230 >> 7, uv_ac * 100 >> 7])
             # That a coefficient is there takes five bits and a half, each level one more; squares are of coefficients.
             weights.model.extend([round(4 * price * 5.5 + ac**2 / 12), round(1024 * price / ac)])
             weights.search.extend([28 * dc // 5, 2 * dc * dc // 5])
