@@ -248,6 +248,42 @@ def same(mvs: cython.p_short, a: cython.Py_ssize_t, b: cython.Py_ssize_t) -> cyt
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
+def predict_whole(
+    dst: cython.p_uchar,
+    ref: cython.p_uchar,
+    width: cython.Py_ssize_t,
+    height: cython.Py_ssize_t,
+    x: cython.Py_ssize_t,
+    y: cython.Py_ssize_t,
+    row: cython.int,
+    column: cython.int,
+    version: cython.int,
+) -> cython.void:
+    """Predict the luma of the macroblock at (x, y) into 16 x 16 pixels of its own."""
+    patch = cython.declare(cython.uchar[2016])
+    kind: cython.Py_ssize_t = 64 if version else 0
+    fy: cython.Py_ssize_t = fraction(2 * row, kind)
+    fx: cython.Py_ssize_t = fraction(2 * column, kind)
+    s: cython.Py_ssize_t
+    src: cython.p_uchar = ref
+    stride: cython.Py_ssize_t = width
+    reach: cython.Py_ssize_t = 3 if fx or fy else 0
+    y += row >> 2
+    x += column >> 2
+    s = y * width + x
+    if x < reach or y < reach or x + 16 + reach > width or y + 16 + reach > height:
+        s = cut_patch(patch, 0, ref, 0, width, height, x - 2, y - 2, 21) + 194
+        src = patch
+        stride = 96
+    if reach:
+        interpolate(dst, 0, 16, src, s, stride, fx, fy, 16, 16)
+    else:
+        copy(dst, 0, 16, src, s, stride, 16, 16)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
 def predict_parts(
     dst: cython.p_uchar,
     ref: cython.p_uchar,

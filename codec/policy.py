@@ -46,7 +46,8 @@ class Policy:
     chroma: float = 1.7
     trellis: bool = True
     mode_boosts: bool = True
-    filter_steps: int = 4
+    filter_steps: int = 0
+    redecide: int = 2
     rounding: float = 0.5
 
     def _share(self, header: Header, last: bool) -> float:

@@ -1,8 +1,9 @@
 """Rebase: a frame's decisions, made anew on another state (RFC 6386 §9 to §18).
 
-Kept are modes, vectors, references, segments, filter type, what is refreshed. Made anew are residue, coefficients,
-skips and probabilities, in one pass over the macroblocks (``requantize``), and by ``policy`` the quantizers and the
-loop-filter level. The header says all that the new state does not already hold.
+Kept are references, intra modes, segments, filter type, what is refreshed. Made anew are residue, coefficients, skips
+and probabilities, in one pass over the macroblocks (``requantize``), and by ``policy`` the quantizers and the
+loop-filter level. Vectors, and the modes that say them, are mended where that pays (``redecide``), if the policy lets
+them. The header says all that the new state does not already hold.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from codec.filter_search import search_filter_level
 from codec.header import Header
 from codec.image import Image
 from codec.policy import Policy
+from codec.redecide import redecider
 from codec.requantize import Requantizer
 from codec.state import State
 
@@ -39,7 +41,7 @@ def rebase(state: State | None, image: Image, frame: Frame, policy: Policy = Pol
 def rebase_frame(
     state: State | None, image: Image, frame: Frame, policy: Policy = Policy(), *, last: bool = False
 ) -> Coded:
-    """Make a frame anew on a state: its decisions, but the residue that ``image`` needs there.
+    """Make a frame anew on a state: its decisions, mended for that state, and the residue that ``image`` needs there.
 
     ``state`` is any of the frame's size (None will do for a key frame), ``image`` the picture that the frame is to
     show. ``last`` marks the last frame of a chunk: it refreshes all three references, and the policy treats it as
@@ -60,16 +62,22 @@ def rebase_frame(
     references = None if state is None or header.key_frame else (state.last, state.golden, state.altref)
     canvas = Canvas(d.columns, d.rows, header, references)
     work = _requantizer(canvas, d, image.raster, header, policy, last)
-    work.run()
+    if policy.redecide and not header.key_frame:
+        factors = segment_factors(header)
+        weights = [policy.bit_price(header, last, factors[6 * segment]) for segment in range(4)]
+        redecider(work, header, factors, weights, policy.redecide).run()
+    else:
+        work.run()
     if policy.filter_steps and header.filter_level:
         header = replace(header, filter_level=search_filter_level(canvas, d, image.raster, header, policy.filter_steps))
     return assemble(state, header, image, canvas, d, work)
 
 
 def _fit(state: State | None, frame: Frame, header: Header, last: bool) -> tuple[Header, Decisions]:
-    """Return header and decisions as they mean the same on the new state; segments and skips may be changed."""
+    """Return header and decisions as they mean the same on the new state; all but intra modes and references may be changed."""
     shared = frame.decisions
-    own = {name: bytearray(getattr(shared, name)) for name in ("segments", "skips")}
+    changed = ("segments", "skips", "y_modes", "split_shapes", "vectors")
+    own = {name: bytearray(getattr(shared, name)) for name in changed}
     d = Decisions(shared.columns, shared.rows, {name: own.get(name, getattr(shared, name)) for name in BUFFERS})
     changes: dict[str, Any] = {}
     if last:
