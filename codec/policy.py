@@ -30,7 +30,8 @@ class Policy:
     of the luma DC factor in squared pixel errors; intra macroblocks pay ``intra_rate`` of that. ``chroma`` is how much
     dearer a bit is for chroma than libvpx's trellis has it, where 2 is as dear as for luma. ``trellis`` False
     quantises by libvpx's dead zone, with more of it for calm macroblocks if ``mode_boosts``. ``filter_steps`` is how
-    far the loop-filter level may move in search of a better one; 0 keeps the frame's own. A share between two
+    far the loop-filter level may move in search of a better one; 0 keeps the frame's own. ``redecide`` is how often a
+    vector may move by the slopes of its prediction (see ``redecide.py``); 0 keeps all vectors. A share between two
     quantizers takes the coarser one when it is nearer to it than ``rounding``, of the way from one to the other.
     """
 
@@ -94,7 +95,7 @@ class Policy:
         return 0.028 * factor**2 * rate
 
 
-LIBVPX = Policy(share=1, golden_share=1, key_share=1, last_share=1, trellis=False, filter_steps=0)
+LIBVPX = Policy(share=1, golden_share=1, key_share=1, last_share=1, trellis=False, redecide=0)
 """What libvpx does at cpu-used above 0: its own quantizers and filter, and its dead zone."""
 
 

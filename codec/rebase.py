@@ -74,7 +74,7 @@ def rebase_frame(
 
 
 def _fit(state: State | None, frame: Frame, header: Header, last: bool) -> tuple[Header, Decisions]:
-    """Return header and decisions as they mean the same on the new state; all but intra modes and references may be changed."""
+    """Return header and decisions as they mean the same on the new state, and copies of what may yet change."""
     shared = frame.decisions
     changed = ("segments", "skips", "y_modes", "split_shapes", "vectors")
     own = {name: bytearray(getattr(shared, name)) for name in changed}

@@ -1,4 +1,4 @@
-"""A frame's vectors weighed again while it is rebased: its own fit the noise of references that are gone (RFC 6386 §16.3).
+"""A rebased frame's vectors, weighed again: its own fit the noise of references that are gone (RFC 6386 §16.3).
 
 A macroblock keeps its reference. Where its prediction leaves something to gain, no motion, what its neighbours suggest,
 and the vector to which the slopes of the prediction point stand beside the vectors that it came with. Squared errors
@@ -15,7 +15,6 @@ from codec.neighbours import clamp, settle, survey  # inlined
 from codec.symbols import B_PRED, NEAR, NEAREST, NEARESTMV, NEARMV, NEWMV, SPLITMV, ZEROMV  # inlined
 
 if cython.compiled:
-    from cython.cimports.codec.canvas import Canvas
     from cython.cimports.codec.decisions import Decisions
     from cython.cimports.codec.distortion import sse
     from cython.cimports.codec.estimate import estimate_luma
@@ -23,7 +22,6 @@ if cython.compiled:
     from cython.cimports.codec.prices import Prices
     from cython.cimports.codec.requantize import Requantizer
 else:
-    from codec.canvas import Canvas
     from codec.decisions import Decisions
     from codec.distortion import sse
     from codec.estimate import estimate_luma
@@ -34,6 +32,8 @@ else:
 __all__ = ["Redecider", "redecider"]
 
 FAR = cython.declare(cython.int, 0x3FFFFFFF)
+# How far a vector can point: fifteen bits are what libvpx has for a component.
+FARTHEST = cython.declare(cython.int, 16383)
 IMPOSSIBLE = cython.declare(cython.int, 1 << 20)
 
 # All found by BD-rate. What a bit weighs in comparisons, of what it weighs in the trellis: vectors are also what the
@@ -177,9 +177,8 @@ class Redecider:
         """Decide and make one macroblock."""
         at: cython.Py_ssize_t = row * self.canvas.columns + column
         self.canvas.predict(self.d, column, row)
-        if self.d.reference[at]:
-            if self.decide(self.d, at, column, row):
-                self.canvas.predict(self.d, column, row)
+        if self.d.reference[at] and self.decide(self.d, at, column, row):
+            self.canvas.predict(self.d, column, row)
         if self.d.y_mode[at] == B_PRED:
             self.work.finish(
                 self.d, self.canvas, column, row, left, self.work.by_blocks(self.d, self.canvas, column, row, left)
@@ -199,6 +198,7 @@ class Redecider:
         near: cython.p_int = self.near
         mode: cython.int = d.y_mode[at]
         i: cython.int
+        _round: cython.int
         price: cython.int
         stride: cython.Py_ssize_t = self.canvas.y_stride
         self.o = 16 * (row * stride + column)
@@ -234,7 +234,7 @@ class Redecider:
                 self.attempt(d, at, near[2 * i], near[2 * i + 1], SLACK)
         if d.y_mode[at] == SPLITMV and not self.fresh:
             return 0
-        for i in range(self.rounds):
+        for _round in range(self.rounds):
             if not self.refine(d, at):
                 break
         self.say(self.best_row, self.best_column)
@@ -261,9 +261,11 @@ class Redecider:
             slope_step(self.work.source, self.o, stride, pixels, 0, 16, step)
         else:
             slope_step(self.work.source, self.o, stride, self.canvas.frame, self.o, stride, step)
-        if step[0] == 0 and step[1] == 0:
+        step[0] += self.best_row
+        step[1] += self.best_column
+        if step[0] < -FARTHEST or step[0] > FARTHEST or step[1] < -FARTHEST or step[1] > FARTHEST:
             return 0
-        return self.attempt(d, at, self.best_row + step[0], self.best_column + step[1], 31)
+        return self.attempt(d, at, step[0], step[1], 31)
 
     @cython.cfunc
     @cython.nogil

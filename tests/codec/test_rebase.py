@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import codec
+from codec.decisions import Decisions
 from codec.policy import LIBVPX, Policy
 from tests.codec import builds, streams, vpx
 from tests.codec.peers import Panel, picture
@@ -107,9 +109,38 @@ def test_a_key_frame_needs_no_state() -> None:
 
 def test_decisions_stay() -> None:
     *_, (before, _, _), (_, frame, image) = parsed(streams.stream("best motion"))
-    again = codec.parse(before, codec.rebase(before, image, frame))
+    again = codec.parse(before, codec.rebase(before, image, frame, Policy(redecide=0)))
+    mended = codec.parse(before, codec.rebase(before, image, frame))
     for name in ("y_modes", "uv_modes", "references", "segments", "split_shapes", "b_modes", "vectors"):
         assert getattr(again.decisions, name) == getattr(frame.decisions, name)
+        if name in ("uv_modes", "references", "segments", "b_modes"):
+            assert getattr(mended.decisions, name) == getattr(frame.decisions, name)
+
+
+def waves(width: int, height: int, n: int) -> streams.Picture:
+    """A smooth picture that moves by three quarters of a pixel down and half a pixel to the right each frame."""
+    y, x = np.mgrid[0:height, 0:width].astype(float)
+    y, x = y - 0.75 * n, x - 0.5 * n
+    luma = 128 + 50 * np.sin(x / 3 + np.cos(y / 11)) + 50 * np.cos(y / 4 - np.sin(x / 13))
+    chroma = np.full((height // 2) * (width // 2) * 2, 128, np.uint8)
+    return streams.Picture(width, height, luma.round().astype(np.uint8).tobytes() + chroma.tobytes())
+
+
+def test_vectors_are_found_where_the_slopes_point() -> None:
+    size = 208, 160
+    packets = encoded(waves, size, 2, min_quantizer=20, max_quantizer=20, bitrate=20000)
+    _, (state, frame, _) = parsed(packets)
+    image = codec.Image.from_bytes(*size, waves(*size, 1).data)
+    buffers = frame.decisions.buffers()
+    zero = bytes(7 if reference else 0 for reference in buffers["references"])
+    buffers |= {"y_modes": zero, "vectors": bytes(len(buffers["vectors"]))}
+    still = replace(frame, decisions=Decisions(frame.decisions.columns, frame.decisions.rows, buffers))
+    kept, mended, best = (
+        len(codec.rebase(state, image, one, policy))
+        for one, policy in ((still, Policy(redecide=0)), (still, Policy()), (frame, Policy()))
+    )
+    assert mended < 0.5 * kept
+    assert mended < 1.2 * best
 
 
 def test_rebase_is_pure() -> None:
