@@ -17,14 +17,16 @@ from codec.symbols import B_PRED, NEAR, NEAREST, NEARESTMV, NEARMV, NEWMV, SPLIT
 if cython.compiled:
     from cython.cimports.codec.decisions import Decisions
     from cython.cimports.codec.distortion import sse
-    from cython.cimports.codec.estimate import estimate_luma
+    from cython.cimports.codec.estimate import estimate_block
+    from cython.cimports.codec.forward import forward_four, forward_wht
     from cython.cimports.codec.inter import predict_whole
     from cython.cimports.codec.prices import Prices
     from cython.cimports.codec.requantize import Requantizer
 else:
     from codec.decisions import Decisions
     from codec.distortion import sse
-    from codec.estimate import estimate_luma
+    from codec.estimate import estimate_block
+    from codec.forward import forward_four, forward_wht
     from codec.inter import predict_whole
     from codec.prices import Prices
     from codec.requantize import Requantizer
@@ -129,7 +131,7 @@ class Redecider:
     """Decides a frame's inter macroblocks again and has ``work`` make them all.
 
     For each segment: ``rates`` and ``coarse_rates`` are what a bit weighs, in 1/16, beside guesses and beside squared
-    errors, ``gates`` the squared error below which little is to gain, ``models`` base and slope of ``estimate_luma``
+    errors, ``gates`` the squared error below which little is to gain, ``models`` base and slope of ``estimate_block``
     for Y and Y2. ``rounds``: how often a vector may follow the slopes.
     """
 
@@ -349,11 +351,20 @@ class Redecider:
         self, pixels: cython.p_uchar, p: cython.Py_ssize_t, stride: cython.Py_ssize_t, at: cython.Py_ssize_t
     ) -> cython.int:
         """Guess what the luma of a prediction will cost."""
-        model = cython.declare(cython.int[4])
-        i: cython.int
-        for i in range(4):
-            model[i] = self.model[4 * self.d.segment[at] + i]
-        return estimate_luma(self.work.source, self.o, self.canvas.y_stride, pixels, p, stride, model)
+        coeffs = cython.declare(cython.short[400])
+        m: cython.Py_ssize_t = 4 * self.d.segment[at]
+        o: cython.Py_ssize_t = self.o
+        there: cython.Py_ssize_t = self.canvas.y_stride
+        r: cython.Py_ssize_t
+        for r in range(4):
+            forward_four(self.work.source, o, o + 8, there, pixels, p, p + 8, stride, coeffs, 64 * r, 64 * r + 32)
+            o += 4 * there
+            p += 4 * stride
+        forward_wht(coeffs, 0)
+        # A Y2 coefficient is twice one of the other blocks.
+        return estimate_block(coeffs, 0, 256, self.model[m], self.model[m + 1]) + (
+            estimate_block(coeffs, 384, 16, self.model[m + 2], self.model[m + 3]) >> 2
+        )
 
 
 def redecider(work: Requantizer, header: Header, factors: list[int], weights: list[float], rounds: int) -> Redecider:
