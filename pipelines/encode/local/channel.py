@@ -20,6 +20,7 @@ import msgspec
 from pipelines.encode.context import Stage
 from pipelines.encode.plan import Chunk, Settings, Stretch
 from pipelines.encode.record import Span
+from pipelines.errors import PipelineError
 from pipelines.media.source import Source
 
 
@@ -124,6 +125,9 @@ Message = ToChild | FromChild
 POPULATE: int = getattr(mmap, "MAP_POPULATE", 0)
 """For mmap: all pages at once, which is quicker than one by one."""
 
+_NO_MESSAGE = (msgspec.DecodeError, UnicodeDecodeError, PipelineError)
+"""What decoding raises: the last for settings that are out of range."""
+
 _LENGTH = struct.Struct(">I")
 _PIECE = 1 << 18
 _encode = msgspec.msgpack.Encoder().encode
@@ -132,7 +136,7 @@ _decode_from_child = msgspec.msgpack.Decoder(FromChild).decode
 
 
 class Closed(Exception):
-    """The other side is gone."""
+    """The other side is gone, or says what is no message: then it is as good as gone."""
 
 
 class Channel:
@@ -160,16 +164,22 @@ class Channel:
         """Wait for the runner's next message. Raises Closed."""
         while (body := self._next()) is None:
             self._read()
-        return _decode_to_child(body), self._take_files()
+        try:
+            return _decode_to_child(body), self._take_files()
+        except _NO_MESSAGE as error:
+            raise Closed from error
 
     def receive_as_runner(self) -> list[tuple[FromChild, list[int]]]:
         """Read what is there, and return the messages that are whole. Raises Closed."""
         self._read()
         messages: list[tuple[FromChild, list[int]]] = []
         while (body := self._next()) is not None:
-            message = _decode_from_child(body)
-            # Only this message brings a file, and each brings one; they come in order.
-            messages.append((message, [self._files.pop(0)] if isinstance(message, ChunkRead) else []))
+            try:
+                message = _decode_from_child(body)
+                # Only this message brings a file, and each brings one; they come in order.
+                messages.append((message, [self._files.pop(0)] if isinstance(message, ChunkRead) else []))
+            except (*_NO_MESSAGE, IndexError) as error:
+                raise Closed from error
         return messages
 
     def close(self) -> None:

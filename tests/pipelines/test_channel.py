@@ -1,0 +1,124 @@
+"""What goes between the processes of a job: every message arrives as it was, and what is none closes the channel."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import get_args
+
+import hypothesis
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipelines.encode.local import channel
+from pipelines.encode.local.channel import Channel, ChunkRead, Closed, Open, memory_file
+from pipelines.encode.plan import Settings
+
+QUIET = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+TO_CHILD, FROM_CHILD = get_args(channel.ToChild), get_args(channel.FromChild)
+pack = msgspec.msgpack.Encoder().encode
+
+
+def example(kind: type) -> channel.Message:
+    """The simplest message of a type."""
+    if kind is Open:
+        return Open("film.webm", settings=Settings(cq=12))
+    message: channel.Message = hypothesis.find(st.from_type(kind), lambda _: True, settings=QUIET)
+    return message
+
+
+EXAMPLES = {kind: example(kind) for kind in (*TO_CHILD, *FROM_CHILD)}
+
+
+@contextmanager
+def ends() -> Iterator[tuple[Channel, Channel]]:
+    """The two ends of a channel."""
+    both = [Channel(end) for end in socket.socketpair()]
+    try:
+        yield both[0], both[1]
+    finally:
+        for end in both:
+            end.close()
+
+
+@pytest.mark.parametrize("kind", TO_CHILD)
+def test_what_the_runner_says_arrives(kind: type) -> None:
+    with ends() as (runner, child):
+        runner.send(EXAMPLES[kind])
+        assert child.receive_as_child() == (EXAMPLES[kind], [])
+
+
+def test_what_a_child_says_arrives() -> None:
+    sent = [EXAMPLES[kind] for kind in FROM_CHILD] * 2
+    received: list[channel.Message] = []
+    with ends() as (runner, child):
+        for message in sent:
+            files = [memory_file(1)] if isinstance(message, ChunkRead) else []
+            child.send(message, files)
+            for file in files:
+                os.close(file)
+        while len(received) < len(sent):
+            for message, files in runner.receive_as_runner():
+                received.append(message)
+                assert len(files) == isinstance(message, ChunkRead)
+                for file in files:
+                    os.close(file)
+    assert received == sent
+
+
+def sized(body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + body
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A message with some bytes of it changed, its length right."""
+    body = bytearray(pack(EXAMPLES[draw(st.sampled_from(list(EXAMPLES)))]))
+    for _ in range(draw(st.integers(0, 3))):
+        body[draw(st.integers(0, len(body) - 1))] = draw(st.integers(0, 255))
+    return sized(bytes(body))
+
+
+@given(st.one_of(st.binary(max_size=60), st.binary(max_size=60).map(sized), damaged()), st.booleans())
+@settings(QUIET, max_examples=400)
+def test_what_is_no_message_closes_the_channel(data: bytes, as_runner: bool) -> None:
+    closed = False
+    with ends() as (end, other):
+        other.socket.sendall(data)
+        other.close()
+        for _ in range(60):
+            with suppress(Closed):
+                messages = end.receive_as_runner() if as_runner else [end.receive_as_child()]
+                assert all(type(message) in EXAMPLES for message, _ in messages)
+                continue
+            closed = True
+            break
+    assert closed
+
+
+def test_a_chunk_without_its_raw_video_closes_the_channel() -> None:
+    with ends() as (runner, child):
+        child.socket.sendall(sized(pack(EXAMPLES[ChunkRead])))
+        with pytest.raises(Closed):
+            runner.receive_as_runner()
+
+
+def test_settings_out_of_range_close_the_channel() -> None:
+    with ends() as (runner, child):
+        runner.socket.sendall(sized(pack(EXAMPLES[Open]).replace(b"\xa2cq\x0c", b"\xa2cq\x7f")))
+        with pytest.raises(Closed):
+            child.receive_as_child()
+
+
+def test_a_length_alone_takes_no_memory() -> None:
+    with ends() as (runner, child):
+        child.socket.sendall(b"\xff\xff\xff\xff")
+        assert runner.receive_as_runner() == []
+        child.close()
+        with pytest.raises(Closed):
+            runner.receive_as_runner()
