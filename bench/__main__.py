@@ -1,4 +1,4 @@
-"""All numbers of docs/benchmarks.md: `make bench`, or `python -m bench [decode rebase encode wall startup bdrate]`.
+"""All numbers of docs/benchmarks.md: `make bench`, or `python -m bench [NAME]...` with names of PARTS.
 
 The compression takes about an hour on two processors the first time; what libvpx encodes is kept in build/bench.
 """
@@ -12,7 +12,7 @@ from importlib import import_module
 import codec
 from bench.table import show
 
-PARTS = ("decode", "rebase", "encode", "startup", "wall", "bdrate")
+PARTS = ("decode", "rebase", "encode", "startup", "classify", "wall", "bdrate")
 
 
 def main(names: list[str]) -> None:
