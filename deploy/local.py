@@ -6,19 +6,21 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import socket
+import ssl
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 
-from deploy import interpreters, processes, tools
+from deploy import certificate, interpreters, processes, tools
 from deploy.errors import DeployError, ToolFailed
 from deploy.loopback import only_loopback
 from deploy.processes import Process
@@ -43,6 +45,8 @@ class Running:
     """Fingerprint of the sources and settings that were deployed."""
     outputs: Mapping[str, str]
     """The stack's outputs, by name."""
+    trusted: str = ""
+    """The file of the certificate to trust, where the cloud speaks TLS and enforces permissions; else empty."""
 
     @property
     def alive(self) -> bool:
@@ -50,9 +54,11 @@ class Running:
         return self.cloud.alive and self.pool.alive
 
 
-def credentials(url: str) -> dict[str, str]:
+def credentials(url: str, trusted: str = "") -> dict[str, str]:
     """Environment variables with which AWS's own tools talk to the cloud on this machine, and to no other."""
+    trust = dict.fromkeys(("AWS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"), trusted) if trusted else {}
     return {
+        **trust,
         "AWS_ENDPOINT_URL": only_loopback(url),
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -72,33 +78,36 @@ def running(home: Path = HOME) -> Running | None:
         return None
 
 
-def up(settings: Mapping[str, str], tell: Tell, home: Path = HOME) -> Running:
-    """Bring the stack up with these settings, or up to date; quick when nothing changed. Raises DeployError."""
+def up(settings: Mapping[str, str], tell: Tell, home: Path = HOME, *, strict: bool = False) -> Running:
+    """Bring the stack up with these settings, or up to date; quick when nothing changed. Raises DeployError.
+
+    `strict`: over TLS, and with every permission enforced.
+    """
     if not (tools.ROOT / "app.py").exists():
         raise DeployError(
             "the stack is deployed from a checkout of the project; there is no app.py beside the packages"
         )
     home.mkdir(parents=True, exist_ok=True)
     settings = {"arch": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64", **settings}
-    wanted = fingerprint(settings)
+    wanted = fingerprint({**settings, "strict": str(strict)})
     found = running(home)
     if found and found.alive and found.deployed == wanted:
         tell("nothing changed since it was deployed")
         return found
     template = _prepare(settings, tell, home)
     names = _functions(template)
-    if found and not (found.alive and _names(home) == names):
+    if found and not (found.alive and _names(home) == names and bool(found.trusted) == strict):
         down(home)
         found = None
-    state = found or _start(names, tell, home)
+    state = found or _start(names, tell, home, strict=strict)
     try:
-        _deploy(state.cloud_url, template, tell, home, first=found is None)
+        _deploy(state, template, tell, home)
     except DeployError:
         _save(state, home)
         raise
     _reserve(state, template)
     (outputs,) = json.loads((home / "outputs.json").read_text()).values()
-    state = Running(state.cloud, state.pool, state.cloud_url, state.pool_url, wanted, outputs)
+    state = replace(state, deployed=wanted, outputs=outputs)
     _save(state, home)
     return state
 
@@ -128,6 +137,7 @@ def client(service: str, state: Running) -> Any:
         region_name=REGION,
         aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+        verify=state.trusted or None,
     )
 
 
@@ -203,11 +213,17 @@ def _names(home: Path) -> list[str]:
     return found
 
 
-def _start(names: Sequence[str], tell: Tell, home: Path) -> Running:
+def _start(names: Sequence[str], tell: Tell, home: Path, *, strict: bool) -> Running:
     """Start the cloud and the pool, and wait until both answer."""
     tell("starting the cloud and the pool")
     cloud_port, pool_port = _free_ports(2)
-    cloud_url, pool_url = f"http://127.0.0.1:{cloud_port}", f"http://127.0.0.1:{pool_port}"
+    cloud_url, pool_url = f"http{'s' * strict}://127.0.0.1:{cloud_port}", f"http://127.0.0.1:{pool_port}"
+    shutil.rmtree(home / "pool", ignore_errors=True)  # code and logs of a cloud that is gone
+    walls, trusted = {}, ""
+    if strict:
+        files = certificate.made(home)
+        trusted = str(files.certificate)
+        walls = {"AUTH": "true", "USE_SSL": "1", "MINISTACK_SSL_CERT": trusted, "MINISTACK_SSL_KEY": str(files.key)}
     scratch = home / "scratch"
     scratch.mkdir(exist_ok=True)
     bare = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
@@ -215,6 +231,7 @@ def _start(names: Sequence[str], tell: Tell, home: Path) -> Running:
         [str(HOME / "cloud" / "bin" / "python"), "-m", "ministack"],
         env={
             **bare,
+            **walls,
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(cloud_port),
             "TMPDIR": str(scratch),
@@ -230,22 +247,22 @@ def _start(names: Sequence[str], tell: Tell, home: Path) -> Running:
     arguments = ["--port", str(pool_port), "--endpoint", cloud_url, "--folder", str(home / "pool")]
     pool = processes.start(
         [sys.executable, "-m", "deploy.pool", *arguments, "--python", str(HOME / "functions" / "bin" / "python")],
-        env={**bare, **credentials(cloud_url)},
+        env={**bare, **credentials(cloud_url, trusted)},
         folder=tools.ROOT,
         log=home / "pool.log",
     )
-    state = Running(cloud, pool, cloud_url, pool_url, "", {})
+    state = Running(cloud, pool, cloud_url, pool_url, "", {}, trusted)
     _save(state, home)
     (home / "functions.json").write_text(json.dumps(list(names)))
-    _wait(f"{cloud_url}/_ministack/health", cloud, home / "cloud.log")
+    _wait(f"{cloud_url}/_ministack/health", cloud, home / "cloud.log", trusted)
     _wait(pool_url, pool, home / "pool.log")
     return state
 
 
-def _deploy(url: str, assembly: Path, tell: Tell, home: Path, *, first: bool) -> None:
-    env = tools.environment(**credentials(url))
+def _deploy(state: Running, assembly: Path, tell: Tell, home: Path) -> None:
+    env = tools.environment(**credentials(state.cloud_url, state.trusted))
     app = ["--app", str(assembly)]
-    if first:
+    if not state.outputs:
         tell("bootstrapping CDK")
         tools.run_cdk(["bootstrap", *app, f"aws://{ACCOUNT}/{REGION}"], env=env, log=home / "cdk.log")
     tell("deploying")
@@ -262,11 +279,12 @@ def _reserve(state: Running, assembly: Path) -> None:
             client("lambda", state).put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=reserved)
 
 
-def _wait(url: str, process: Process, log: Path, patience: float = 30.0) -> None:
+def _wait(url: str, process: Process, log: Path, trusted: str = "", patience: float = 30.0) -> None:
+    trust = ssl.create_default_context(cafile=trusted) if trusted else None
     until = time.monotonic() + patience
     while time.monotonic() < until and process.alive:
         try:
-            with urllib.request.urlopen(url, timeout=2):
+            with urllib.request.urlopen(url, timeout=2, context=trust):
                 return
         except OSError:
             time.sleep(0.05)

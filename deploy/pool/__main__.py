@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -42,7 +43,8 @@ class Service:
         self._lock = Lock()
         self._logs = place.folder / "logs"
         self._logs.mkdir(parents=True, exist_ok=True)
-        self._deployed = Deployed(session.client("lambda", endpoint_url=endpoint, config=config), place.folder / "code")
+        functions = session.client("lambda", endpoint_url=endpoint, config=config)
+        self._deployed = Deployed(functions, place.folder / "code", endpoint)
         self.pool = Pool(place, self._variables, self._say)
 
     async def answer(self, request: Request) -> Response:
@@ -84,7 +86,9 @@ class Service:
                 }
                 self._credentials[function.role] = (time.monotonic(), credentials)
         regions = {"AWS_REGION": self._region, "AWS_DEFAULT_REGION": self._region}
-        return {**credentials, **regions, "AWS_ENDPOINT_URL": self._endpoint}
+        trusted = os.environ.get("AWS_CA_BUNDLE")
+        trust = {"AWS_CA_BUNDLE": trusted} if trusted else {}
+        return {**credentials, **regions, **trust, "AWS_ENDPOINT_URL": self._endpoint}
 
     def _say(self, function: Function, line: str) -> None:
         with (self._logs / f"{function.name}.log").open("a") as out:

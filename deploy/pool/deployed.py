@@ -13,6 +13,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from deploy.locks import locked
 
@@ -43,9 +44,10 @@ class Function:
 class Deployed:
     """The functions of the account, by name and version. `client` is boto3's of Lambda."""
 
-    def __init__(self, client: Any, folder: Path) -> None:
+    def __init__(self, client: Any, folder: Path, endpoint: str) -> None:
         self._client = client
         self._folder = folder
+        self._endpoint = urlsplit(endpoint)
         self._known: dict[tuple[str, str], tuple[float, Function]] = {}
         self._looking: dict[tuple[str, str], asyncio.Task[Function]] = {}
 
@@ -101,10 +103,14 @@ class Deployed:
                 shutil.rmtree(beside, ignore_errors=True)
                 beside.mkdir()
                 for address, _ in zips:
-                    with urllib.request.urlopen(address, timeout=60) as answer:
+                    with urllib.request.urlopen(self._here(address), timeout=60) as answer:
                         unzip(answer.read(), beside)
                 beside.replace(folder)
         return folder
+
+    def _here(self, address: str) -> str:
+        """An address of this cloud and no other; ministack gives those of http even where it speaks TLS."""
+        return urlsplit(address)._replace(scheme=self._endpoint.scheme, netloc=self._endpoint.netloc).geturl()
 
 
 def unzip(data: bytes, folder: Path) -> None:

@@ -246,6 +246,11 @@ def test_alarms_reach_somebody(template: Template) -> None:
     assert {each["MetricName"] for each in alarms} == {"Errors", "Throttles", "5XXError", "Latency"}
     assert all(each["AlarmActions"] == [{"Ref": topic}] for each in alarms)
     assert all(each["AlarmDescription"] for each in alarms)
+    statements = template.one("SNS::TopicPolicy")["PolicyDocument"]["Statement"]
+    assert {(each["Effect"], str(each["Principal"])) for each in statements} == {
+        ("Deny", "*"),
+        ("Allow", "{'Service': 'cloudwatch.amazonaws.com'}"),
+    }
 
 
 def test_the_dashboard_shows_what_was_promised(template: Template) -> None:

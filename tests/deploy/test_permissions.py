@@ -1,0 +1,123 @@
+"""With every permission enforced, over TLS: each role can do its work and nothing else; without it the work fails."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+if not find_spec("aws_cdk"):
+    pytest.skip("the stack needs the extra: pip install -e '.[deploy]'", allow_module_level=True)
+pytest.importorskip("boto3", reason="the stack needs the extra: pip install -e '.[aws]'")
+
+import boto3
+from botocore.exceptions import ClientError
+
+from deploy import interpreters, local, tools
+from deploy.errors import ToolMissing
+
+pytestmark = pytest.mark.timeout(900)  # the first one builds the packages
+HOME = tools.ROOT / "build" / f"local-strict-{os.environ.get('PYTEST_XDIST_WORKER', 'tested')}"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[local.Running]:
+    try:
+        interpreters.functions_python()
+    except ToolMissing as error:
+        pytest.skip(str(error))
+    try:
+        state = local.up({"workers": "1", "warm": "2"}, lambda said: None, HOME, strict=True)
+        for kind in ("Models", "Media", "Results"):
+            local.client("s3", state).put_object(Bucket=state.outputs[f"{kind}Bucket"], Key="there", Body=b"x")
+        yield state
+    finally:
+        local.down(HOME)
+
+
+def role_of(stack: local.Running, who: str) -> str:
+    """The role of a function, or of the coordinator's machine, as it is deployed."""
+    if who == "coordinator":
+        iam = local.client("iam", stack)
+        (profile,) = iam.list_instance_profiles()["InstanceProfiles"]
+        return str(profile["Roles"][0]["Arn"])
+    return str(local.client("lambda", stack).get_function(FunctionName=f"fastslow-{who}")["Configuration"]["Role"])
+
+
+def attempt(stack: local.Running, who: str, what: str, where: str) -> str:
+    """Do something as a role would: `allowed`, or the code of the refusal."""
+    given = local.client("sts", stack).assume_role(RoleArn=role_of(stack, who), RoleSessionName="tested")["Credentials"]
+    session = boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], local.REGION)
+    options = {"endpoint_url": stack.cloud_url, "verify": stack.trusted}
+    s3 = session.client("s3", **options)
+    bucket = stack.outputs.get(f"{where}Bucket", "")
+    try:
+        match what:
+            case "read":
+                s3.get_object(Bucket=bucket, Key="there")
+            case "write":
+                s3.put_object(Bucket=bucket, Key="there", Body=b"y")
+            case "delete":
+                s3.delete_object(Bucket=bucket, Key="not there")
+            case "call":
+                session.client("lambda", **options).invoke(FunctionName=where, InvocationType="DryRun")
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return "allowed"
+
+
+BUCKETS = ("Models", "Media", "Results")
+MAY = {
+    "classify": {("read", "Models")},
+    "warmup": {("call", "fastslow-classify:live")},
+    "worker-0": {*(("read", bucket) for bucket in BUCKETS), ("write", "Results")},
+    "coordinator": {
+        *(("read", "Media"), ("read", "Results"), ("write", "Results"), ("delete", "Results")),
+        ("call", "fastslow-worker-0"),
+    },
+}
+
+
+@pytest.mark.parametrize("who", MAY)
+def test_a_role_can_do_its_work_and_nothing_else(stack: local.Running, who: str) -> None:
+    everything = [(what, bucket) for what in ("read", "write", "delete") for bucket in BUCKETS]
+    everything += [("call", f"fastslow-{name}") for name in ("classify:live", "warmup", "worker-0")]
+    met = {each: attempt(stack, who, *each) for each in everything}
+    assert {each for each, came in met.items() if came == "allowed"} == MAY[who]
+    assert {came for came in met.values() if came != "allowed"} <= {"AccessDenied", "AccessDeniedException"}
+
+
+def test_without_its_permission_the_warm_up_fails_and_nothing_else(stack: local.Running) -> None:
+    assert local.warm(stack, HOME) == ""
+    iam, role = local.client("iam", stack), role_of(stack, "warmup").rpartition("/")[2]
+    (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+    iam.delete_role_policy(RoleName=role, PolicyName=policy)
+    assert "AccessDenied" in local.warm(stack, HOME)
+    assert warm_by_hand(stack)["model"] == ""
+    iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
+    assert local.warm(stack, HOME) == ""
+
+
+def warm_by_hand(stack: local.Running) -> dict[str, Any]:
+    event = b'{"warmup": {"hold_ms": 1}}'
+    answer = local.client("lambda", stack).invoke(FunctionName=stack.outputs["ClassifierAlias"], Payload=event)
+    found: dict[str, Any] = json.loads(answer["Payload"].read())
+    return found
+
+
+def test_a_stranger_may_do_nothing(stack: local.Running) -> None:
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=stack.cloud_url,
+        verify=stack.trusted,
+        region_name=local.REGION,
+        aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
+        aws_secret_access_key="none",
+    )
+    with pytest.raises(ClientError):
+        s3.get_object(Bucket=stack.outputs["ModelsBucket"], Key="there")
