@@ -19,7 +19,7 @@ import numpy as np
 from pipelines.errors import InputError
 from pipelines.media.matroska import VIDEO, Block
 from pipelines.media.matroska_head import Sound
-from pipelines.media.read import open_container
+from pipelines.media.read import demuxed, open_container
 from pipelines.media.source import Track
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class SoundReader:
             stream = streams[track.index]
             kind = _Copied if _can_be_copied(stream) else _Encoded
             self._ways[track.index] = kind(path, number, track, stream)
-        self._packets = self._container.demux([streams[track.index] for track in tracks])
+        self._packets = demuxed(self._container, [streams[track.index] for track in tracks], path)
         self._waiting: list[Block] = []
         self._reached: dict[int, Fraction | None] = dict.fromkeys(range(VIDEO + 1, VIDEO + 1 + len(tracks)))
         self._over = not tracks

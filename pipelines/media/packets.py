@@ -59,21 +59,13 @@ def _named(path: str, frames: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _ffmpeg(path: str) -> Iterator[Stored]:
-    import av.error  # here, since IVF needs no FFmpeg
-
-    from pipelines.media.read import open_container
-
-    def frames() -> Iterator[bytes]:
-        try:
-            for packet in container.demux(stream):
-                if packet.size or packet.dts is not None:
-                    yield bytes(packet)
-        except av.error.FFmpegError as error:
-            raise InputError(f"{path}: cannot be read on: {error.strerror}") from error
+    from pipelines.media.read import demuxed, open_container  # here, since IVF needs no FFmpeg
 
     with open_container(path) as container:
         stream = next((s for s in container.streams.video if s.codec_context and s.codec_context.name == "vp8"), None)
         if stream is None:
             found = ", ".join(s.codec_context.name for s in container.streams.video if s.codec_context) or "none"
             raise InputError(f"{path}: holds no VP8 (its video: {found})")
-        yield Stored(Fraction(stream.average_rate or 25), frames())
+        packets = demuxed(container, [stream], path)
+        frames = (bytes(packet) for packet in packets if packet.size or packet.dts is not None)
+        yield Stored(Fraction(stream.average_rate or 25), frames)

@@ -11,10 +11,10 @@ Damage in the middle of a file is concealed by FFmpeg and counted; damage at its
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 import av.error
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
     from av.sidedata.sidedata import SideData
+    from av.stream import Stream
     from av.subtitles.stream import SubtitleStream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
@@ -167,7 +168,7 @@ class Reader:
     def _decode(self) -> Iterator[VideoFrame]:
         ends = _Ends(self._container, self._stream, self.path)
         corrupt = False  # whether the frame that was decoded last is damaged
-        for packet in self._container.demux(self._stream):
+        for packet in demuxed(self._container, [self._stream], self.path):
             ends.see(packet)
             try:
                 frames = self._stream.decode(packet)
@@ -265,6 +266,14 @@ def open_container(path: str) -> InputContainer:
         raise InputError(f"{path}: not a video that FFmpeg can read, or its beginning or end is missing") from error
     except av.error.FFmpegError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def demuxed(container: InputContainer, streams: Sequence[Stream], path: str) -> Iterator[Packet[Any]]:
+    """The packets of these streams in the order of the file; an empty one ends each stream. Raises InputError."""
+    try:
+        yield from container.demux(streams)
+    except av.error.FFmpegError as error:
+        raise InputError(f"{path}: cannot be read on: {error.strerror}") from error
 
 
 def video_stream(container: InputContainer, path: str) -> VideoStream:

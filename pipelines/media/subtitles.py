@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 import av
 import av.error
 
-from pipelines.errors import InputError
 from pipelines.media.cue_text import srt_text, vtt_text, without_blank_lines
 from pipelines.media.matroska import Block
 from pipelines.media.matroska_head import Kind, Subtitles
-from pipelines.media.read import open_container, video_stream
+from pipelines.media.read import demuxed, open_container, video_stream
 from pipelines.media.source import Label, Track
 
 if TYPE_CHECKING:
@@ -88,7 +87,6 @@ class SubtitleReader:
     """
 
     def __init__(self, path: str, tracks: tuple[Track, ...], kind: Kind, first: int) -> None:
-        self._path = path
         self._container = open_container(path)
         streams = {stream.index: stream for stream in self._container.streams.subtitles}
         self._ways: dict[int, _Way] = {}
@@ -101,7 +99,8 @@ class SubtitleReader:
             else:
                 self._ways[track.index] = _Decoded(number, track.label, kind, stream)
         clock = video_stream(self._container, path)
-        self._packets = self._container.demux([clock, *(streams[track.index] for track in tracks)])
+        wanted = [clock, *(streams[track.index] for track in tracks)]
+        self._packets = demuxed(self._container, wanted, path)
         self._waiting: list[Block] = []
         self._bytes = 0
         self._reached = Fraction(-1)
@@ -146,10 +145,7 @@ class SubtitleReader:
         return blocks
 
     def _read(self) -> None:
-        try:
-            packet = next(self._packets, None)
-        except av.error.FFmpegError as error:
-            raise InputError(f"{self._path}: its subtitles cannot be read on: {error.strerror}") from error
+        packet = next(self._packets, None)
         if packet is None:
             self._over = True
             return
