@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches what runs the arm64 build of the codec on another machine, into build/arm64: Debian's Python and libraries for
+# Fetches what runs the arm64 builds of the codec and the layers on another machine, into build/arm64: Debian's Python and libraries for
 # arm64, and QEMU's emulator if there is none. It takes apt-get with Debian's archive, no root, and changes no system.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,8 +7,9 @@ cd "$(dirname "$0")/.."
 command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || { echo "arm64: there is no apt-get here"; exit 3; }
 here="$PWD/build/arm64"
 python=python3.11
-arm=("$python-minimal" "lib$python-minimal" "lib$python-stdlib" libc6 libcrypt1 zlib1g libexpat1 libffi8 libssl3)
-if [[ -x "$here/root/usr/bin/$python" && ( -x "$here/qemu" || -n "$(command -v qemu-aarch64-static)" ) ]]; then
+arm=("$python-minimal" "lib$python-minimal" "lib$python-stdlib" libc6 libcrypt1 zlib1g libexpat1 libffi8 libssl3
+	libstdc++6 libgcc-s1) # the last two are for the wheels in the layers
+if [[ -x "$here/root/usr/bin/$python" && -n "$(find "$here/root" -name 'libstdc++.so.6' -print -quit)" && ( -x "$here/qemu" || -n "$(command -v qemu-aarch64-static)" ) ]]; then
 	exit 0
 fi
 

@@ -59,10 +59,11 @@ class Bucket:
     def upload(self, key: str, path: Path) -> None:
         """Write a file, in parts if it is large."""
         from boto3.exceptions import S3UploadFailedError
+        from botocore.exceptions import BotoCoreError
 
         try:
             self._client.upload_file(str(path), self.name, key)
-        except S3UploadFailedError as error:
+        except (S3UploadFailedError, BotoCoreError, OSError) as error:
             raise StoreError(f"s3://{self.name}/{key} could not be written: {error}") from error
 
     def size(self, key: str) -> int | None:

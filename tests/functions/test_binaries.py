@@ -22,6 +22,7 @@ from vision.store import blob_key
 ARCH: Arch = "arm64" if platform.machine() == "aarch64" else "x86_64"
 MACHINE: updates.Machine = "aarch64" if ARCH == "arm64" else "x86_64"
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(600)  # the first one may have to compile the codec
 
 PROGRAM = """
 import pathlib, sys

@@ -22,7 +22,10 @@ from tests.vision.made import picture
 from vision.store import Active
 
 ARCH: Arch = "arm64" if platform.machine() == "aarch64" else "x86_64"
-pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="the packages are for Linux")
+pytestmark = [
+    pytest.mark.skipif(platform.system() != "Linux", reason="the packages are for Linux"),
+    pytest.mark.timeout(600),  # the first one fetches 160 MB of wheels
+]
 
 CODEC = """
 import codec

@@ -103,6 +103,34 @@ def test_what_s3_says_is_told(bucket: Bucket) -> None:
         bucket.read("a", 9)
 
 
+def test_a_file_that_cannot_go_up_is_told(tmp_path: Path, bucket: Bucket) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    for target, path in ((Bucket("nowhere"), tmp_path / "file"), (bucket, tmp_path / "nothing")):
+        with pytest.raises(StoreError, match="could not be written"):
+            target.upload("key", path)
+
+
+@pytest.mark.parametrize("what", ["credentials", "server"])
+def test_without_credentials_or_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    if what == "server":
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    (tmp_path / "file").write_bytes(b"x")
+    bucket = Bucket("models")
+    with pytest.raises(StoreError, match="cannot be asked"):
+        bucket.read("a", 1)
+    with pytest.raises(StoreError, match="could not be written"):
+        bucket.upload("a", tmp_path / "file")
+
+
 def test_names_come_in_pages() -> None:
     class Client:
         def list_objects_v2(self, **asked: Any) -> dict[str, Any]:
