@@ -1,4 +1,4 @@
-"""The arm64 packages under QEMU: PyAV encodes and decodes VP8, and every stripped library loads. `make arm64` fetches it.
+"""The arm64 packages under QEMU: PyAV codes VP8, and every stripped library loads. `make arm64` fetches what it takes.
 
 The Python for arm64 that there is, Debian's 3.11, is not the functions': it imports PyAV, whose wheels serve 3.11 and
 later, and for the rest it only loads libraries.
