@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import secrets
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,7 +32,10 @@ KINDS = {".webm": "webm", ".mkv": "matroska", ".ivf": "ivf"}
 
 
 class OutputFile:
-    """A file that appears under its name only when it is complete; until then it grows beside it, hidden.
+    """A file that appears under its name only when it is complete; until then it grows without a name.
+
+    So nothing is left of it however this process ends. Where the folder's file system has no files without a name, it
+    grows under a hidden one.
 
     Used as a context: what leaves it by an exception leaves no file behind. What the disk refuses is an OutputError.
     """
@@ -43,11 +47,15 @@ class OutputFile:
         self._check()
 
     def __enter__(self) -> BinaryIO:
+        self._part: Path | None = None
         try:
-            descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent)
+            if _names_files_later(self.path.parent):
+                descriptor = os.open(self.path.parent, os.O_TMPFILE | os.O_RDWR, 0o600)
+            else:
+                descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent)
+                self._part = Path(name)
         except OSError as error:
             raise self._error(error) from error
-        self._part = Path(name)
         self._file = os.fdopen(descriptor, "wb")
         return self._file
 
@@ -55,26 +63,40 @@ class OutputFile:
         if kind is not None:
             with suppress(OSError):
                 self._file.close()  # what is still buffered may not fit either
-            self._part.unlink(missing_ok=True)
+            self._forget()
             if isinstance(error, OSError) and not hasattr(error, "log"):  # PyAV's have a log: they are the input's
                 raise self._error(error) from error
             return
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
-            self._file.close()
             mask = os.umask(0)
             os.umask(mask)
-            self._part.chmod(0o666 & ~mask)
+            os.fchmod(self._file.fileno(), 0o666 & ~mask)
             self._check()
+            if self._part is None and not self._overwrite:
+                with suppress(FileExistsError):  # which has come since; the check below says so
+                    _name(self._file.fileno(), self.path)
+                    self._file.close()
+                    return
+                self._check()
+            if self._part is None:
+                part = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
+                _name(self._file.fileno(), part)
+                self._part = part
+            self._file.close()
             self._part.replace(self.path)
         except BaseException as problem:
             with suppress(OSError):
                 self._file.close()
-            self._part.unlink(missing_ok=True)
+            self._forget()
             if isinstance(problem, OSError):
                 raise self._error(problem) from problem
             raise
+
+    def _forget(self) -> None:
+        if self._part is not None:
+            self._part.unlink(missing_ok=True)
 
     def _check(self) -> None:
         if self.path.is_dir():
@@ -86,6 +108,28 @@ class OutputFile:
 
     def _error(self, error: OSError) -> OutputError:
         return OutputError(f"{self._shown}: cannot be written: {error.strerror}; nothing was left behind")
+
+
+def _names_files_later(folder: Path) -> bool:
+    """Whether this folder takes files without a name and lets them have one later; tried with an empty one."""
+    probe = folder / f".fastslow.{secrets.token_hex(8)}.part"
+    try:
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600)
+    except (OSError, AttributeError):  # AttributeError: not Linux
+        return False
+    try:
+        _name(descriptor, probe)
+        probe.unlink()
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _name(descriptor: int, path: Path) -> None:
+    """Give an open file without a name one."""
+    os.link(f"/proc/self/fd/{descriptor}", path, follow_symlinks=True)
 
 
 class Joiner:

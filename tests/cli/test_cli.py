@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import fastslow
+from pipelines.encode.join import _names_files_later
 from tests.pipelines import clips
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -300,7 +301,7 @@ def test_a_killed_reader_is_told(slow: Command) -> None:
     assert "fastslow: the reader (process" in err
 
 
-def test_no_process_outlives_a_killed_command(slow: Command) -> None:
+def test_nothing_outlives_a_killed_command(slow: Command, tmp_path: Path) -> None:
     slow.wait_for_workers()
     slow.process.kill()
     slow.process.communicate()
@@ -308,6 +309,8 @@ def test_no_process_outlives_a_killed_command(slow: Command) -> None:
     while slow.family() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not slow.family()
+    if _names_files_later(tmp_path):
+        assert not list((tmp_path / "out").iterdir())
 
 
 def test_a_full_disk_is_told(clip: Path, tmp_path: Path) -> None:

@@ -252,13 +252,26 @@ def test_an_output_is_not_overwritten_unasked(tmp_path: Path) -> None:
         encode(source, tmp_path / "out.mp4")
 
 
-def test_an_output_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", [False, True])
+def test_an_output_that_appears_meanwhile_is_not_overwritten(
+    named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if named:
+        monkeypatch.setattr("pipelines.encode.join._names_files_later", lambda folder: False)
     source = clips.make(tmp_path / "in.mp4", frames=3)
     target = tmp_path / "out.webm"
     with pytest.raises(OutputError, match="--overwrite"):
         encode(source, target, watch=lambda progress: target.write_bytes(b"precious"))
     assert target.read_bytes() == b"precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.webm"]
+    encode(source, target, overwrite=True)
+    assert len(ours(target)) == 3
+    mask = os.umask(0)
+    os.umask(mask)
+    assert target.stat().st_mode & 0o777 == 0o666 & ~mask
+    encode(source, tmp_path / "other.webm")
+    assert (tmp_path / "other.webm").stat().st_mode == target.stat().st_mode
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "other.webm", "out.webm"]
 
 
 def test_progress_counts_every_stage_to_the_end(tmp_path: Path) -> None:
