@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import click
 
@@ -79,6 +79,13 @@ class BitRate(click.ParamType[float]):
     show_default=True,
     help="libvpx's cpu-used: 0 slow and small, 5 fast and large.",
 )
+@click.option(
+    "--first-frame",
+    type=click.Choice(["lead", "reencode"]),
+    default="reencode",
+    show_default=True,
+    help="A chunk's key frame: encode it anew, or spend it on a frame before the chunk.",
+)
 @click.option("--no-scene-cuts", is_flag=True, help="Begin no chain, and so no key frame, where a scene begins.")
 @click.option(
     "--workers",
@@ -110,6 +117,7 @@ def encode(
     target_psnr: float | None,
     target_ssim: float | None,
     speed: int,
+    first_frame: Literal["lead", "reencode"],
     no_scene_cuts: bool,
     workers: int,
     overwrite: bool,
@@ -124,7 +132,7 @@ def encode(
 
     The film is cut into chunks of N frames which libvpx encodes at the same time (two passes, deadline good). Then they
     are moved, one after the other along a chain of X chunks, onto the state at which the chunk before ended, so that
-    only a chain begins with a key frame.
+    only a chain begins with a key frame; a chunk's own key frame is encoded anew as an interframe.
 
     --bitrate, --target-psnr and --target-ssim read the film several times: once to survey it, once to encode it, and
     as often as it takes (at most 5 times) to rebase it a little finer or coarser.
@@ -140,7 +148,14 @@ def encode(
 
     with told_in_a_line():
         aim = _aim(cq, bitrate=bitrate, psnr=target_psnr, ssim=target_ssim)
-        settings = Settings(chunk_frames, chain, 30 if cq is None else cq, speed, scene_cuts=not no_scene_cuts)
+        settings = Settings(
+            chunk_frames,
+            chain,
+            30 if cq is None else cq,
+            speed,
+            scene_cuts=not no_scene_cuts,
+            first_frame=first_frame,
+        )
         record = Record() if page else None
         with _page_file(page, overwrite, (source, target)) as file, display(quiet) as progress:
             report = encode_file(

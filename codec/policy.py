@@ -26,19 +26,21 @@ class Policy:
     """What ``rebase`` may change about a frame's quantisation and filter.
 
     Shares are of the AC factor that the frame's own quantizer index stands for: of an ordinary frame, a golden one, a
-    key frame and the last of a chunk. Rates scale, for the same, the price of a bit, which is 0.028 times the square
-    of the luma DC factor in squared pixel errors; intra macroblocks pay ``intra_rate`` of that. ``chroma`` is how much
-    dearer a bit is for chroma than libvpx's trellis has it, where 2 is as dear as for luma. ``trellis`` False
-    quantises by libvpx's dead zone, with more of it for calm macroblocks if ``mode_boosts``. ``filter_steps`` is how
-    far the loop-filter level may move in search of a better one; 0 keeps the frame's own. ``redecide`` is how often a
-    vector may move by the slopes of its prediction (see ``redecide.py``); 0 keeps all vectors. A share between two
-    quantizers takes the coarser one when it is nearer to it than ``rounding``, of the way from one to the other.
+    key frame, the last of a chunk, and a chunk's first where that is not rebased but encoded. Rates scale, for the
+    same, the price of a bit, which is 0.028 times the square of the luma DC factor in squared pixel errors; intra
+    macroblocks pay ``intra_rate`` of that. ``chroma`` is how much dearer a bit is for chroma than libvpx's trellis has
+    it, where 2 is as dear as for luma. ``trellis`` False quantises by libvpx's dead zone, with more of it for calm
+    macroblocks if ``mode_boosts``. ``filter_steps`` is how far the loop-filter level may move in search of a better
+    one; 0 keeps the frame's own. ``redecide`` is how often a vector may move by the slopes of its prediction (see
+    ``redecide.py``); 0 keeps all vectors. A share between two quantizers takes the coarser one when it is nearer to it
+    than ``rounding``, of the way from one to the other.
     """
 
     share: float = 1.0
     golden_share: float = 1.1
     key_share: float = 3.0
     last_share: float = 0.48
+    first_share: float = 0.4
     rate: float = 0.75
     last_rate: float = 0.8
     golden_rate: float = 1.0
@@ -65,6 +67,13 @@ class Policy:
         """
         shares = {field.name: getattr(self, field.name) for field in fields(self) if field.name.endswith("share")}
         return replace(self, rounding=rounding, **{name: share * factor for name, share in shares.items()})
+
+    def first(self, index: int, frames: int) -> int:
+        """Return the quantizer index for the first of so many ``frames`` of a chunk whose others have this one.
+
+        The fewer frames a chunk has, the less a fine first one pays: alone it is an ordinary frame.
+        """
+        return _scaled(index, self.share * (self.first_share / self.share) ** min(1, (frames - 1) / 5), self.rounding)
 
     def quantizers(self, header: Header, last: bool) -> Header:
         """Return the header with the quantizer indices that the frame shall have, those of its segments too."""

@@ -182,7 +182,7 @@ class AimedEncoder:
         of_all = of_samples = 0.0
         sums = [Tally() for _ in PROBES]
         for chunk, tallies in survey.tallies():
-            errors = [frame.coded_error for frame in libvpx.statistics(self._common[chunk.statistics])[chunk.lead :]]
+            errors = [frame.coded_error for frame in libvpx.statistics(self._common[chunk.statistics])[chunk.position > 0 :]]
             complexity = sum(max(error, 1.0) ** _COMPLEXITY for error in errors)
             of_all += complexity
             if tallies:

@@ -4,8 +4,10 @@ chain 0                          chain 1
 ┌─────────┬─────────┬─────────┐  ┌─────────┬─────────┐
 │ chunk 0 ├>chunk 1 ├>chunk 2 │  │ chunk 3 ├>chunk 4 │     > the state at the end of a chunk
 └─────────┴─────────┴─────────┘  └─────────┴─────────┘
- K i i i i i i i i i i i i i i    K i i i i i i i i i     K key frame, i interframe
-          l         l                      l              l lead frame: the frame before, encoded and thrown away
+ K i i i i e i i i i e i i i i    K i i i i e i i i i     K key frame, i libvpx's interframe, moved onto the state
+                                                          e interframe of our own in place of libvpx's key frame
+
+Or libvpx's key frame is that of a lead frame, the one before the chunk, which is encoded and thrown away.
 
 A chunk has N frames, and one at the end of a scene or of the film a few less or more. A chain has X chunks, or ends
 with its scene: nothing before a cut helps to predict what is behind it, so the key frame costs nothing there.
@@ -38,6 +40,9 @@ class Settings(msgspec.Struct, frozen=True):
     """libvpx's cpu-used with deadline good, 0 (slow, small) to 5 (fast, large)."""
     scene_cuts: bool = True
     """Whether a scene begins a chain."""
+    first_frame: Literal["lead", "reencode"] = "reencode"
+    """How a chunk that continues a chain gets on without its key frame: it falls on a frame before the chunk, which is
+    thrown away; or it is the chunk's first, which is then encoded anew on the state before."""
 
     def __post_init__(self) -> None:
         for name, least, most in (("chunk_frames", 1, 10_000), ("chain", 1, 10_000), ("cq", 0, 63), ("speed", 0, 5)):
@@ -81,8 +86,8 @@ class Cutter:
 
     @property
     def lead(self) -> bool:
-        """Whether the chunk at hand continues a chain."""
-        return self._position > 0
+        """Whether the chunk at hand begins with a lead frame."""
+        return self._position > 0 and self._settings.first_frame == "lead"
 
     def take(self, ahead: Sequence[bool]) -> Stretch | None:
         """Take the next frame; returns the stretch that ends with it, if one does.
@@ -143,6 +148,8 @@ class Chunk(msgspec.Struct, frozen=True):
     rate: tuple[int, int]
     cq: int
     speed: int
+    reencode: bool = False
+    """Whether a first frame is encoded anew, not thrown away as a lead frame."""
     task: Task = Task()
     sample: bool = False
     """Whether a survey encodes it."""
@@ -196,7 +203,7 @@ class Plan(msgspec.Struct, frozen=True):
             index=stretch.index,
             first=stretch.first,
             frames=stretch.frames,
-            lead=stretch.position > 0,
+            lead=stretch.position > 0 and settings.first_frame == "lead",
             chain=stretch.chain,
             position=stretch.position,
             previous=stretch.index - 1 if stretch.position else None,
@@ -206,6 +213,7 @@ class Plan(msgspec.Struct, frozen=True):
             rate=self.source.rate,
             cq=settings.cq,
             speed=settings.speed,
+            reencode=settings.first_frame == "reencode",
             task=self.task,
             sample=stretch.index % self._sample_every == 0,
         )

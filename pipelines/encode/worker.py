@@ -52,7 +52,11 @@ def encode_chunk(context: Context, chunk: Chunk) -> None:
 
 
 def _survey(context: Context, chunk: Chunk, raw: RawVideo) -> None:
-    """Run libvpx's first pass, and see what a sample comes to; its neighbour's state is then libvpx's lead frame."""
+    """Run libvpx's first pass, and see what a sample comes to.
+
+    There is no neighbour's state yet: a lead frame stands in for it, or the sample's own first frame, which is then no
+    part of what is measured.
+    """
     settings = _settings(chunk)
     share = chunk.frames / len(raw)
     statistics = libvpx.first_pass(raw, settings, lambda _: context.progress("encode", share), padded=True)
@@ -112,15 +116,23 @@ def _rebase(
     context: Context, chunk: Chunk, raw: RawVideo, decisions: Sequence[codec.Frame], state: codec.State | None
 ) -> tuple[list[bytes], codec.State | None, Tally]:
     """Move decisions onto a state: the frames, the state after them, what they came to."""
+    stands_in = chunk.task.kind == "survey" and chunk.reencode and chunk.previous is not None and chunk.frames > 1
     encoded, came_to = [], Tally()
+    indices = sorted(frame.header.quantizer_index for frame in decisions if not frame.key_frame)
+    usual = indices[len(indices) // 2] if indices else libvpx.quantizer_index(chunk.cq)
     for number, frame in enumerate(decisions):
-        carries_on = chunk.next is not None and number == chunk.frames - 1
+        last = chunk.next is not None and number == chunk.frames - 1 and not chunk.reencode
         image = raw.image(chunk.lead + number)
-        rebased = codec.rebase_frame(state, image, frame, _policy(chunk, number, carries_on), last=carries_on)
-        state = rebased.state
-        encoded.append(rebased.data)
-        if chunk.task.measure:
-            came_to += tally(chunk.task, rebased.data, image, rebased.image)
+        policy = _policy(chunk, number, last)
+        if (frame.key_frame and state is not None) or (stands_in and number == 1):
+            everything = codec.Refresh(golden=True, altref=True)  # as the key frame did
+            made = codec.encode_frame(state, image, q_index=policy.first(usual, chunk.frames), refresh=everything)
+        else:
+            made = codec.rebase_frame(state, image, frame, policy, last=last)
+        state = made.state
+        encoded.append(made.data)
+        if chunk.task.measure and not (stands_in and number == 0):
+            came_to += tally(chunk.task, made.data, image, made.image)
         context.progress("rebase", chunk.task.kind != "survey")
     return encoded, state, came_to
 

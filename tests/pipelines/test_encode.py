@@ -9,7 +9,7 @@ import time
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -138,6 +138,23 @@ def test_the_result_does_not_depend_on_the_number_of_workers(tmp_path: Path) -> 
         encode(source, target, workers=workers)
         files.append(target.read_bytes())
     assert files[0] == files[1] == files[2]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7])
+def test_both_ways_without_key_frames(frames: int, tmp_path: Path) -> None:
+    """Chunks of 1, 2 and 7 frames, with a lead frame or the first one encoded anew: right in every decoder."""
+    source = clips.make(tmp_path / "in.mp4", frames=15)
+    sizes = []
+    for way in ("lead", "reencode"):
+        target = tmp_path / f"{way}.webm"
+        report = encode(source, target, Settings(frames, 16, 30, 5, first_frame=way))
+        film = ours(target)
+        assert [clips.number_in(planes[0]) for planes in film] == list(range(15))
+        assert same(film, clips.decoded(target, "libvpx"))
+        assert same(film, clips.decoded(target, "vp8"))
+        assert report.key_frames == 1
+        sizes.append(report.bytes)
+    assert sizes[0] != sizes[1]
 
 
 def test_sound_stays_with_the_picture(tmp_path: Path) -> None:
@@ -384,10 +401,13 @@ def test_the_program_needs_nothing_but_a_context(tmp_path: Path) -> None:
     chunk_frames=st.integers(1, 40),
     chain=st.integers(1, 20),
     scenes=st.sets(st.integers(1, 499)),
+    first_frame=st.sampled_from(("lead", "reencode")),
 )
-def test_a_plan_covers_the_film_once(frames: int, chunk_frames: int, chain: int, scenes: set[int]) -> None:
+def test_a_plan_covers_the_film_once(
+    frames: int, chunk_frames: int, chain: int, scenes: set[int], first_frame: Literal["lead", "reencode"]
+) -> None:
     source = Source("in", 64, 48, (1, 1), (1, 25), (25, 1), True, 0, Colour())
-    settings = Settings(chunk_frames, chain)
+    settings = Settings(chunk_frames, chain, first_frame=first_frame)
     plan = Plan(source, settings)
     chunks = list(plan.chunks(frames, scenes))
     assert [n for c in chunks for n in range(c.first, c.first + c.frames)] == list(range(frames))
@@ -403,7 +423,8 @@ def test_a_plan_covers_the_film_once(frames: int, chunk_frames: int, chain: int,
         assert (c.next is None) == (following is None or following.position == 0)
         assert c.next is not None or c.position == chain - 1 or c.first + c.frames in ends
     for c in chunks:
-        assert c.lead == (c.previous is not None) == (c.position > 0)
+        assert (c.previous is not None) == (c.position > 0)
+        assert c.lead == (c.previous is not None and first_frame == "lead")
         if c.next is not None:
             assert chunks[c.next].previous == c.index
         if c.previous is not None:
