@@ -182,8 +182,8 @@ class AimedEncoder:
         of_all = of_samples = 0.0
         sums = [Tally() for _ in PROBES]
         for chunk, tallies in survey.tallies():
-            errors = [frame.coded_error for frame in libvpx.statistics(self._common[chunk.statistics])[chunk.position > 0 :]]
-            complexity = sum(max(error, 1.0) ** _COMPLEXITY for error in errors)
+            frames = libvpx.statistics(self._common[chunk.statistics])[chunk.position > 0 :]
+            complexity = sum(max(frame.coded_error, 1.0) ** _COMPLEXITY for frame in frames)
             of_all += complexity
             if tallies:
                 of_samples += complexity
