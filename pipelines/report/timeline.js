@@ -108,7 +108,7 @@ class TimelinePlot extends Plot {
     this.rows = [];
     this.clip(pen, bottom);
     for (let chunk = first; chunk < end && chunk < this.byChunk.length; chunk++) {
-      const row = { top: 8 + (chunk - first) * high, high: Math.max(1, Math.min(high * 0.82, 24)), spans: this.byChunk[chunk], chunk };
+      const row = { top: 8 + (chunk - first) * high, high: Math.max(2.5, Math.min(high * 0.82, 24)), spans: this.byChunk[chunk], chunk };
       row.top += (high - row.high) / 2;
       this.rows.push(row);
       this.bar(pen, row);
