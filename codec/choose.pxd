@@ -22,7 +22,7 @@ cdef class Chooser:
     cdef int intra_limit
     cdef int b_limit
     cdef int split_limit
-    cdef int patience
+    cdef int stop_limit
     cdef int taken[5]
     cdef int search_limit
     cdef int measure

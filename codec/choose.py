@@ -64,7 +64,7 @@ class Chooser:
         self.b_limit = pace.b_limit
         self.split_limit = pace.split_limit
         self.search_limit = pace.search_limit
-        self.patience = pace.patience
+        self.stop_limit = pace.stop_limit
         self.best = 0
         self.coded = self.fresh = 0
         pixels, levels, flat = bytearray(384), bytearray(800), bytes(16)
@@ -150,6 +150,7 @@ class Chooser:
         """Weigh the best predictions from other frames; return the best guess."""
         at: cython.Py_ssize_t = row * self.canvas.columns + column
         i: cython.int
+        segment: cython.Py_ssize_t = self.d.segment[at]
         guess: cython.int
         which: cython.int
         y: cython.int
@@ -158,7 +159,7 @@ class Chooser:
         _tried: cython.int
         self.inter.gather_known(column, row)
         i = self.inter.next()
-        searched = self.inter.guess[i] > self.search_limit * self.guess_rate[self.d.segment[at]]
+        searched = self.inter.guess[i] > self.search_limit * self.guess_rate[segment]
         if searched:
             self.inter.gather_new(column, row)
             i = self.inter.next()
@@ -168,13 +169,13 @@ class Chooser:
         x = self.inter.column[i]
         self.inter.take(i, at)
         self.attempt(column, row, left, self.inter.price[i])
-        if (not self.coded and self.patience < 2) or self.inter_tried == 1:
+        if self.inter_tried == 1 or (not self.coded and guess <= self.stop_limit * self.guess_rate[segment]):
             return guess
         if not searched:
             self.inter.gather_new(column, row)
         for _tried in range(1, self.inter_tried):
             i = self.inter.next()
-            if i < 0 or (self.patience == 0 and self.inter.guess[i] >= guess):
+            if i < 0:
                 break
             if self.inter.guess[i] < guess:
                 guess = self.inter.guess[i]
@@ -183,7 +184,7 @@ class Chooser:
                 x = self.inter.column[i]
             self.inter.take(i, at)
             self.attempt(column, row, left, self.inter.price[i])
-        if self.splits and self.coded and guess > self.split_limit * self.guess_rate[self.d.segment[at]]:
+        if self.splits and self.coded and guess > self.split_limit * self.guess_rate[segment]:
             i = self.split.choose(which, y, x, column, row)
             if i < guess + (guess >> 4):
                 self.attempt(column, row, left, self.split.price)

@@ -13,6 +13,9 @@ __all__ = ["PACES", "SAD", "SATD", "SSE", "Effort", "Pace"]
 # How candidates are guessed: by squared, absolute or transformed differences (see ``distortion``).
 SSE, SAD, SATD = range(3)
 
+ALWAYS = 1 << 16
+"""A limit that no guess reaches."""
+
 
 class Effort(IntEnum):
     """How much an encoder tries: time against bits."""
@@ -34,25 +37,25 @@ class Pace:
 
     Limits on guesses: intra modes are weighed, and subblocks, where theirs is below so many sixteenths of the best
     inter guess (``intra_limit``, ``b_limit``); parts where the best guess is above ``split_limit`` times what a bit
-    weighs; and above ``search_limit`` times that, a vector is searched before anything is weighed. ``patience``: 2
-    goes on where nothing is left to code, 1 stops there, 0 after that weighs only what is guessed better.
-    ``filter_steps``: how far the filter level may move from what suits most frames.
+    weighs; above ``search_limit`` times that, a vector is searched before anything is weighed; and below ``stop_limit``
+    times, nothing more is looked at once nothing is left to code. ``filter_steps``: how far the filter level may move
+    from what suits most frames.
     """
 
     references: int = 3
     searched: int = 1
     first_step: int = 4
-    rounds: int = 3
+    rounds: int = 6
     measure: int = SATD
-    inter: int = 4
+    inter: int = 3
     whole: int = 4
     subblocks: int = 3
     shapes: int = 3
-    intra_limit: int = 14
-    b_limit: int = 14
-    split_limit: int = 8
-    search_limit: int = 1 << 16
-    patience: int = 1
+    intra_limit: int = 16
+    b_limit: int = 16
+    split_limit: int = 4
+    search_limit: int = ALWAYS
+    stop_limit: int = 4
     filter_steps: int = 32
 
 
@@ -69,12 +72,22 @@ PACES = {
         intra_limit=12,
         b_limit=10,
         search_limit=5,
-        patience=0,
+        stop_limit=ALWAYS,
         filter_steps=6,
     ),
-    Effort.FAST: Pace(inter=2, whole=2, subblocks=2, patience=0),
+    Effort.FAST: Pace(
+        rounds=3, inter=2, whole=2, subblocks=2, intra_limit=14, b_limit=14, split_limit=8, stop_limit=ALWAYS
+    ),
     Effort.GOOD: Pace(),
     Effort.BEST: Pace(
-        inter=16, subblocks=10, shapes=4, intra_limit=20, b_limit=20, split_limit=0, search_limit=0, patience=2
+        searched=3,
+        inter=16,
+        subblocks=10,
+        shapes=4,
+        intra_limit=20,
+        b_limit=20,
+        split_limit=2,
+        search_limit=0,
+        stop_limit=0,
     ),
 }
