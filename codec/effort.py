@@ -39,7 +39,8 @@ class Pace:
     inter guess (``intra_limit``, ``b_limit``); parts where the best guess is above ``split_limit`` times what a bit
     weighs; above ``search_limit`` times that, a vector is searched before anything is weighed; and below ``stop_limit``
     times, nothing more is looked at once nothing is left to code. ``filter_steps``: how far the filter level may move
-    from what suits most frames.
+    from what suits most frames. ``least``: which sum of absolute differences leaves a luma block
+    empty, in 1/128 of its factor.
     """
 
     references: int = 3
@@ -57,6 +58,7 @@ class Pace:
     search_limit: int = ALWAYS
     stop_limit: int = 4
     filter_steps: int = 32
+    least: int = 130
 
 
 PACES = {
@@ -74,9 +76,10 @@ PACES = {
         search_limit=5,
         stop_limit=ALWAYS,
         filter_steps=6,
+        least=230,
     ),
     Effort.FAST: Pace(
-        rounds=3, inter=2, whole=2, subblocks=2, intra_limit=14, b_limit=14, split_limit=8, stop_limit=ALWAYS
+        rounds=3, inter=2, whole=2, subblocks=2, intra_limit=14, b_limit=14, split_limit=8, stop_limit=ALWAYS, least=180
     ),
     Effort.GOOD: Pace(),
     Effort.BEST: Pace(
@@ -89,5 +92,6 @@ PACES = {
         split_limit=2,
         search_limit=0,
         stop_limit=0,
+        least=90,
     ),
 }

@@ -100,7 +100,7 @@ def encode_frame(
     references = None if before is None else (before.last, before.golden, before.altref)
     canvas = Canvas(columns, rows, header, references)
     pace = PACES[effort]
-    weights = Weights.of(header, pace.measure)
+    weights = Weights.of(header, pace)
     work = Requantizer(
         canvas,
         d,

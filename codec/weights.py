@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codec.decode import segment_factors
-from codec.effort import SSE
+from codec.effort import SSE, Pace
 from codec.header import Header
 
 __all__ = ["CHROMA", "Weights"]
@@ -38,17 +38,17 @@ class Weights:
     guess: list[int]
 
     @classmethod
-    def of(cls, header: Header, measure: int) -> Weights:
-        """Return the weights for a frame whose candidates are guessed by ``measure``."""
+    def of(cls, header: Header, pace: Pace) -> Weights:
+        """Return the weights for a frame whose macroblocks are chosen at a pace."""
         weights = cls(segment_factors(header), [], [], [], [], [])
         for segment in range(4):
             dc, ac, *_, uv_ac = weights.factors[6 * segment : 6 * segment + 6]
             price = 0.028 * dc**2 * (KEY_RATE if header.key_frame else RATE)
             weights.rates.extend([max(round(price * 256), 1)] * 2)
             # Below these sums of absolute differences hardly a block keeps a coefficient.
-            weights.least.extend([ac * 230 >> 7, uv_ac * 100 >> 7])
+            weights.least.extend([ac * pace.least >> 7, uv_ac * 100 >> 7])
             # That a coefficient is there takes five bits and a half, each level one more; squares are of coefficients.
             weights.model.extend([round(4 * price * 5.5 + ac**2 / 12), round(1024 * price / ac)])
             weights.search.extend([28 * dc // 5, 2 * dc * dc // 5])
-            weights.guess.append(4 * dc * dc // 5 if measure == SSE else 24 * dc // 5)
+            weights.guess.append(4 * dc * dc // 5 if pace.measure == SSE else 24 * dc // 5)
         return weights
