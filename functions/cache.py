@@ -6,7 +6,9 @@ goes first, and what is leased never goes.
 
     folder/<sha256>          a file
     folder/<sha256>.tree     a zip with that hash, unpacked
-    folder/.<anything>.part  being made; a part older than any function can run is swept away
+    folder/.<name>.<process>.<number>.part  being made; parts of processes that are gone are swept away
+
+A folder belongs to one process at a time, as an environment's /tmp does.
 """
 
 from __future__ import annotations
@@ -271,11 +273,23 @@ class Cache:
             if _NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink():
                 self._entries[path.name] = _Entry(path, path.stat().st_size, next(self._clock), False)
             elif path.name.endswith(".part"):
-                if time.time() - path.lstat().st_mtime > _LONGEST_RUN:
+                if not _is_being_made(path):
                     _remove(path)
             elif path.name.endswith(".tree"):
                 _remove(path)  # its hash is of a zip that is gone
         self._evict(lambda: self._size() <= self.budget)
+
+
+def _is_being_made(part: Path) -> bool:
+    """Whether the process whose part this is may still be at it: another one, alive, and not for too long."""
+    match = re.search(r"\.(\d{1,9})\.\d+\.part", part.name)
+    if not match or int(match[1]) == os.getpid():
+        return False
+    try:
+        os.kill(int(match[1]), 0)
+    except OSError:
+        return False
+    return time.time() - part.lstat().st_mtime < _LONGEST_RUN
 
 
 def _checked(sha256: str) -> str:

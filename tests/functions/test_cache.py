@@ -6,6 +6,8 @@ import errno
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -160,14 +162,37 @@ def test_what_was_changed_or_vanished_beneath_is_fetched_again(tmp_path: Path) -
 def test_old_parts_and_trees_are_swept_away_and_a_smaller_budget_is_kept(tmp_path: Path) -> None:
     make(tmp_path).file(HASH, len(DATA), Source()).release()
     folder = tmp_path / "cache"
-    (folder / ".x.part").write_bytes(b"half")
-    (folder / ".y.part").write_bytes(b"half")
-    os.utime(folder / ".x.part", (0, 0))
+    parent = os.getppid()  # a process that is there
+    kept, old, own = f".{HASH}.{parent}.1.part", f".{HASH}.{parent}.2.part", f".{HASH}.{os.getpid()}.3.part"
+    for name in (".x.part", kept, old, own, f".{HASH}.999999999.4.part", f".{HASH}.{parent}.5.part.zip.part"):
+        (folder / name).write_bytes(b"half")
+    os.utime(folder / old, (0, 0))
     (folder / f"{HASH}.tree").mkdir()
     (folder / "not ours").write_bytes(b"")
     make(tmp_path)
-    assert left(tmp_path) == [".y.part", HASH, "not ours"]
+    assert left(tmp_path) == sorted([kept, f".{HASH}.{parent}.5.part.zip.part", HASH, "not ours"])
     assert make(tmp_path, len(DATA) - 1).size() == 0
+
+
+def test_an_environment_that_was_killed_leaves_nothing(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, sys, time\n"
+        "from functions.cache import Cache\n"
+        "def read():\n"
+        "    yield b'half'\n"
+        "    print('here', flush=True)\n"
+        "    time.sleep(60)\n"
+        f"Cache(pathlib.Path(sys.argv[1]), 10**6).file('{HASH}', {len(DATA)}, read)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "cache")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as killed:
+        assert killed.stdout
+        assert killed.stdout.readline() == b"here\n"
+        assert len(left(tmp_path)) == 1
+        killed.kill()
+    with make(tmp_path).file(HASH, len(DATA), Source()) as lease:
+        assert lease.path.read_bytes() == DATA
+    assert left(tmp_path) == [HASH]
 
 
 def test_what_is_larger_than_the_room_is_refused_before_it_is_fetched(tmp_path: Path) -> None:
