@@ -20,7 +20,7 @@ lists() {
 	: >"$folder/status"
 	printf '%s\n' "APT::Architecture \"$1\"; APT::Architectures \"$1\"; Dir::State \"$folder\";" \
 		"Dir::State::status \"$folder/status\"; Dir::Cache \"$folder/cache\"; Debug::NoLocking \"true\";" \
-		'APT::Sandbox::User "";' >"$folder/apt.conf"
+		'APT::Sandbox::User ""; Acquire::Retries "0"; Acquire::http::Timeout "20";' >"$folder/apt.conf"
 	APT_CONFIG="$folder/apt.conf" apt-get --quiet=2 update
 }
 fetch() {

@@ -15,7 +15,7 @@ from codec.image import macroblocks
 from codec.policy import LIBVPX
 
 Job = tuple[str, list[bytes], int]
-"""What to do ("decode", "rebase"), the frames of a stream, a seed."""
+"""What to do ("decode", "rebase", "encode"), the frames of a stream, a seed."""
 
 
 def cropped(image: codec.Image) -> bytes:
@@ -58,9 +58,29 @@ def rebased(packets: Sequence[bytes], seed: int) -> list[str]:
     return found
 
 
+def encoded(packets: Sequence[bytes], seed: int) -> list[str]:
+    """The MD5 of what the picture of every frame is encoded to, on the state after the one before, by every effort."""
+    state, onto, found = None, None, []
+    for n, data in enumerate(packets):
+        state, _ = codec.decode(state, data)
+        effort, q_index = codec.Effort(n % len(codec.Effort)), (seed * (n + 3)) % 128
+        made = codec.encode_frame(
+            onto, codec.Image(state.width, state.height, state.last), q_index=q_index, effort=effort
+        )
+        onto = made.state
+        found.append(hashlib.md5(made.data + onto.to_bytes()).hexdigest())
+    return found
+
+
 def results(jobs: Sequence[Job]) -> list[list[str]]:
     """The results of the jobs in their order."""
-    return [decoded(packets) if kind == "decode" else rebased(packets, seed) for kind, packets, seed in jobs]
+    found = []
+    for kind, packets, seed in jobs:
+        if kind == "decode":
+            found.append(decoded(packets))
+        else:
+            found.append((rebased if kind == "rebase" else encoded)(packets, seed))
+    return found
 
 
 if __name__ == "__main__":
