@@ -6,7 +6,7 @@ BUILD = _select.select(__path__)
 """What runs: "x86_64_v3", "x86_64", "aarch64" or "uncompiled"."""
 
 from codec.assemble import Coded  # noqa: E402  the build must be chosen first
-from codec.decode import decode, parse  # noqa: E402
+from codec.decode import advance, decode, parse  # noqa: E402
 from codec.effort import Effort  # noqa: E402
 from codec.encode import Refresh, encode, encode_frame  # noqa: E402
 from codec.errors import CodecError, CorruptState, CorruptStream, Mismatch, TooLarge  # noqa: E402
@@ -30,6 +30,7 @@ __all__ = [
     "Refresh",
     "State",
     "TooLarge",
+    "advance",
     "decode",
     "encode",
     "encode_frame",

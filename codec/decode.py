@@ -26,7 +26,7 @@ else:
     from codec.tokens import TokenPartitions, read_tokens, skip_tokens
     from codec.transform import add_residue, add_residue_chroma, idct_add
 
-__all__ = ["context_of", "decode", "next_state", "parse", "segment_factors"]
+__all__ = ["advance", "context_of", "decode", "next_state", "parse", "segment_factors"]
 
 
 def decode(state: State | None, data: bytes | bytearray | memoryview) -> tuple[State, Image | None]:
@@ -80,6 +80,14 @@ def parse(state: State | None, data: bytes | bytearray | memoryview, *, coeffici
     start = KEY_TAG_SIZE if header.key_frame else TAG_SIZE
     sizes = (start, tokens_start - start, *(b - a for a, b in zip([tokens_start, *ends], ends, strict=False)))
     return Frame(width, height, header, d.frozen(), eobs, levels, sizes)
+
+
+def advance(state: State | None, frame: Frame) -> State:
+    """Return what parsing needs of the state after a frame that was parsed on ``state``: its images are empty.
+
+    So a whole stream is parsed without decoding it. To decode or rebase on such a state raises Mismatch.
+    """
+    return next_state(state, frame.header, frame.width, frame.height, frame.decisions.segments, b"")
 
 
 def context_of(state: State | None) -> Context:

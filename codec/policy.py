@@ -40,7 +40,7 @@ class Policy:
     golden_share: float = 1.1
     key_share: float = 3.0
     last_share: float = 0.48
-    first_share: float = 0.4
+    first_share: float = 0.45
     rate: float = 0.75
     last_rate: float = 0.8
     golden_rate: float = 1.0

@@ -16,7 +16,6 @@ from typing import overload
 import msgspec
 
 import codec
-from codec.decode import next_state
 from codec.image import macroblocks
 from codec.ivf import IvfHeader, write_frame, write_header
 from pipelines import libvpx
@@ -98,14 +97,13 @@ def _search(context: Context, chunk: Chunk, raw: RawVideo) -> list[libvpx.Packet
 def _decisions(context: Context, chunk: Chunk, packets: list[libvpx.Packet]) -> list[codec.Frame]:
     """Parse libvpx's frames, each on the state that those before it leave; the lead frame has had its use then.
 
-    To parse, a state needs no pictures, and they are what decoding spends its time on: these states have none.
     To rebase, a frame needs no coefficients, which are most of its size: they are not even read.
     """
     frames = []
     state = None
     for number, packet in enumerate(packets):
         frame = codec.parse(state, packet.data, coefficients=False)
-        state = next_state(state, frame.header, frame.width, frame.height, frame.decisions.segments, b"")
+        state = codec.advance(state, frame)
         if number >= chunk.lead:
             frames.append(frame)
             context.progress("decode", chunk.task.kind != "survey")

@@ -81,9 +81,11 @@ def contents(frame: codec.Frame) -> list[object]:
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_parse_agrees_with_decode(shared: Path, number: int) -> None:
-    state = None
+    state = without_images = None
     for data in frames(shared, number):
         frame = codec.parse(state, data)
+        assert codec.parse(without_images, data) == frame
+        without_images = codec.advance(without_images, frame)
         after, image = codec.decode(state, data)
         header, d = frame.header, frame.decisions
         assert (frame.width, frame.height) == (after.width, after.height)
@@ -102,7 +104,10 @@ def test_parse_agrees_with_decode(shared: Path, number: int) -> None:
         assert bare == replace(frame, eobs=b"", levels=b"")
         with pytest.raises(codec.Mismatch, match="without its coefficients"):
             _ = bare.coefficients
+        assert without_images == replace(after, last=b"", golden=b"", altref=b"")
         state = after
+    with pytest.raises(codec.Mismatch):
+        codec.decode(without_images, b"")
 
 
 def check_decisions(frame: codec.Frame) -> None:
