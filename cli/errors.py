@@ -35,3 +35,15 @@ def told_in_a_line() -> Iterator[None]:
         raise Failure(f"this needs {error.name}, which is not installed: pip install 'fastslow[aws]'") from error
     except MemoryError as error:
         raise Failure("out of memory; fewer --workers or smaller --chunk-frames need less") from error
+
+
+@contextmanager
+def told_when_deploying() -> Iterator[None]:
+    """Like `told_in_a_line`, for what deploys."""
+    with told_in_a_line():
+        from deploy.errors import DeployError
+
+        try:
+            yield
+        except DeployError as error:
+            raise Failure(str(error)) from error

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.errors import Failure, told_in_a_line
+from cli.errors import Failure, told_when_deploying
 
 if TYPE_CHECKING:
     from deploy.local import Running
@@ -48,7 +46,7 @@ def up(
     def tell(what: str) -> None:
         click.echo(f"{time.monotonic() - began:5.1f} s  {what}", err=True)
 
-    with _told():
+    with told_when_deploying():
         from deploy import local as stack
 
         state = stack.up(dict(each.split("=", 1) for each in settings), tell)
@@ -70,7 +68,7 @@ def up(
 @_json
 def status(as_json: bool) -> None:
     """Say what runs, and how many environments of which function; exit code 1 when nothing does."""
-    with _told():
+    with told_when_deploying():
         from deploy import local as stack
 
         state = stack.running()
@@ -90,7 +88,7 @@ def status(as_json: bool) -> None:
 @click.option("-n", "--lines", type=click.IntRange(0), default=50, show_default=True, help="Of each function.")
 def logs(function: str | None, lines: int) -> None:
     """Print the last lines of FUNCTION (classify, warmup, worker-0), or of all of them."""
-    with _told():
+    with told_when_deploying():
         from deploy import local as stack
 
         found = stack.logs()
@@ -106,7 +104,7 @@ def logs(function: str | None, lines: int) -> None:
 @local.command(short_help="End it.")
 def down() -> None:
     """End all that `up` started. The cloud forgets: models are published anew by the next `up`."""
-    with _told():
+    with told_when_deploying():
         from deploy import local as stack
 
         ended = stack.down()
@@ -163,15 +161,3 @@ def _warm(state: Running, tell: Any) -> None:
     tell("warming up")
     if problem := stack.warm(state):
         tell(f"the warm-up failed, so the first call will be slow: {problem}")
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Errors of deploying as one line, too."""
-    with told_in_a_line():
-        from deploy.errors import DeployError
-
-        try:
-            yield
-        except DeployError as error:
-            raise Failure(str(error)) from error

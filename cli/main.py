@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import click
 
+from cli.deploy import deploy, destroy
 from cli.encode import encode
 from cli.local import local
 from cli.models import models
@@ -40,6 +41,8 @@ fastslow.add_command(codec)
 fastslow.add_command(encode)
 fastslow.add_command(models)
 fastslow.add_command(local)
+fastslow.add_command(deploy)
+fastslow.add_command(destroy)
 fastslow.add_command(vp8)
 
 
@@ -60,6 +63,9 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except click.Abort:
+        click.echo("fastslow: nothing was done", err=True)
+        return 1
     except click.exceptions.Exit as done:
         return done.exit_code
     except BrokenPipeError:

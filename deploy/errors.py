@@ -3,6 +3,7 @@
 DeployError
 ├── ToolMissing     a program is not on this machine and could not be brought here
 ├── ToolFailed      a program ran and failed
+├── CloudRefused    the account refused, or there are no credentials for one
 └── NotLoopback     an endpoint is not this machine: local commands touch no other
 """
 
@@ -19,6 +20,10 @@ class ToolMissing(DeployError):
 
 class ToolFailed(DeployError):
     """A program ran and failed; the message has the end of what it said."""
+
+
+class CloudRefused(DeployError):
+    """The account refused what was asked of it, or there are no credentials for one."""
 
 
 class NotLoopback(DeployError):

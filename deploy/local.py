@@ -99,9 +99,9 @@ def up(settings: Mapping[str, str], tell: Tell, home: Path = HOME, *, strict: bo
     if found and not (found.alive and _names(home) == names and bool(found.trusted) == strict):
         down(home)
         found = None
-    state = found or _start(names, tell, home, strict=strict)
+    state = found or start(names, tell, home, strict=strict)
     try:
-        _deploy(state, template, tell, home)
+        _deploy(state, template.parent, tell, home)
     except DeployError:
         _save(state, home)
         raise
@@ -181,26 +181,18 @@ def fingerprint(settings: Mapping[str, str], root: Path = tools.ROOT) -> str:
 
 
 def _prepare(settings: Mapping[str, str], tell: Tell, home: Path) -> Path:
-    """Make the environments and synthesise the app, side by side; the folder of the synthesised app."""
-    assembly = home / "cdk"
-    context = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-
-    def synthesise() -> None:
-        arguments = ["synth", "--quiet", "--output", str(assembly), *context]
-        tools.run_cdk(arguments, env=tools.environment(), log=home / "cdk.log")
-
+    """Make the environments and synthesise the app, side by side; the template of its stack."""
     tell("preparing: packages, synthesis, environments")
     with ThreadPoolExecutor(3) as pool:
         made = [pool.submit(interpreters.environment, name, HOME / name) for name in ("cloud", "functions")]
-        pool.submit(synthesise).result()
+        template = pool.submit(tools.synthesise, home / "cdk", settings, log=home / "cdk.log").result()
         for each in made:
             each.result()
-    return assembly
+    return template
 
 
-def _functions(assembly: Path) -> list[str]:
+def _functions(template: Path) -> list[str]:
     """The names of the functions in the synthesised stack."""
-    (template,) = assembly.glob("*.template.json")
     resources = json.loads(template.read_text())["Resources"].values()
     return sorted(each["Properties"]["FunctionName"] for each in resources if each["Type"] == "AWS::Lambda::Function")
 
@@ -213,7 +205,7 @@ def _names(home: Path) -> list[str]:
     return found
 
 
-def _start(names: Sequence[str], tell: Tell, home: Path, *, strict: bool) -> Running:
+def start(names: Sequence[str], tell: Tell, home: Path, *, strict: bool = False) -> Running:
     """Start the cloud and the pool, and wait until both answer."""
     tell("starting the cloud and the pool")
     cloud_port, pool_port = _free_ports(2)
@@ -270,9 +262,8 @@ def _deploy(state: Running, assembly: Path, tell: Tell, home: Path) -> None:
     tools.run_cdk(["deploy", *app, "--require-approval", "never", *outputs], env=env, log=home / "cdk.log")
 
 
-def _reserve(state: Running, assembly: Path) -> None:
+def _reserve(state: Running, template: Path) -> None:
     """Reserve environments as the stack says: this cloud takes that from its Lambda API alone."""
-    (template,) = assembly.glob("*.template.json")
     for each in json.loads(template.read_text())["Resources"].values():
         if reserved := each.get("Properties", {}).get("ReservedConcurrentExecutions"):
             name = each["Properties"]["FunctionName"]

@@ -57,6 +57,15 @@ def run_cdk(arguments: Sequence[str], *, env: Mapping[str, str], log: Path) -> N
         raise ToolFailed(f"cdk {arguments[0]} failed; the end of {log}:\n{end}")
 
 
+def synthesise(folder: Path, settings: Mapping[str, str], *, log: Path) -> Path:
+    """Synthesise the app with these settings into `folder`; the template of its stack. Raises ToolFailed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    context = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    run_cdk(["synth", "--quiet", "--output", str(folder), *context], env=environment(), log=log)
+    (template,) = folder.glob("*.template.json")
+    return template
+
+
 def _install(home: Path) -> None:
     npm = node().parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     home.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,105 @@
+"""`fastslow deploy` and `destroy`: AWS's `cdk` with what it needs, and what it costs or deletes said first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.errors import Failure, told_when_deploying
+
+_settings = click.option(
+    "-c", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the stack; see docs/deploy.md."
+)
+_yes = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@click.command(short_help="Deploy the stack to an AWS account.")
+@_settings
+@_yes
+@click.option("--estimate", is_flag=True, help="Say what it would cost, and deploy nothing.")
+def deploy(settings: tuple[str, ...], yes: bool, estimate: bool) -> None:
+    """Deploy the stack to the account that your AWS credentials are for, and bootstrap CDK there if need be.
+
+    Packages are built first; then it says what the idle stack costs a month, and asks.
+    """
+    with told_when_deploying():
+        from deploy import cost, tools
+        from deploy.account import Account
+
+        click.echo("building packages, synthesising", err=True)
+        work = tools.ROOT / "build" / "deploy"
+        work.mkdir(parents=True, exist_ok=True)
+        template = tools.synthesise(work / "cdk", _checked(settings), log=work / "cdk.log")
+        app = ["--app", str(template.parent)]
+        lines = cost.estimate(template)
+        for line in lines:
+            price = "unknown" if line.dollars is None else f"{line.dollars:.2f} $"
+            click.echo(f"{price:>9}  {line.what}", err=not estimate)
+        click.echo(f"idle: {cost.total(lines)}, by us-east-1's prices of {cost.AS_OF}", err=not estimate)
+        if estimate:
+            return
+        account = Account()
+        number = account.who()
+        if not yes:
+            click.confirm(f"Deploy {_stack(template)} to account {number}?", abort=True, err=True)
+        if not account.resources("CDKToolkit"):
+            _cdk(["bootstrap", *app], tools.environment())
+        _cdk(["deploy", *app, "--require-approval", "never"], tools.environment())
+
+
+@click.command(short_help="Remove the stack from an account.")
+@_settings
+@_yes
+def destroy(settings: tuple[str, ...], yes: bool) -> None:
+    """Remove the stack from the account of your AWS credentials: its buckets are emptied, then all of it is deleted.
+
+    What is not the stack's stays: CDK's bootstrap stack, and API Gateway's role for logs (docs/deploy.md).
+    """
+    with told_when_deploying():
+        from deploy import tools
+        from deploy.account import Account
+
+        account, given = Account(), _checked(settings)
+        name, number = given.get("name", "fastslow"), account.who()
+        resources = account.resources(name)
+        if not resources:
+            raise Failure(f"account {number} has no stack {name!r} in this region")
+        held = account.held(name)
+        click.echo(f"{name} in account {number}: {len(resources)} resources, and for good", err=True)
+        for each in held:
+            click.echo(f"{each.objects:9,} objects, {each.bytes / 1e6:,.1f} MB  s3://{each.bucket}", err=True)
+        if not yes and click.prompt(f"Type {name} to delete all of it", err=True) != name:
+            raise click.Abort
+        context = [part for each in settings for part in ("-c", each)]
+        for last in (False, True):
+            for each in account.held(name):
+                account.empty(each.bucket)
+            try:
+                _cdk(["destroy", "--force", *context], tools.environment())
+                break
+            except Failure:
+                if last or not any(each.objects for each in account.held(name)):
+                    raise
+                click.echo("S3 wrote to the log of accesses in the meantime; once more", err=True)
+
+
+def _checked(settings: tuple[str, ...]) -> dict[str, str]:
+    for each in settings:
+        if "=" not in each:
+            raise click.UsageError(f"-c wants NAME=VALUE, not {each!r}")
+    return dict(each.split("=", 1) for each in settings)
+
+
+def _stack(template: Path) -> str:
+    return template.name.removesuffix(".template.json")
+
+
+def _cdk(arguments: list[str], environment: dict[str, str]) -> None:
+    import subprocess
+
+    from deploy import tools
+
+    done = subprocess.run([*tools.cdk(), *arguments], cwd=tools.ROOT, env=environment, check=False)
+    if done.returncode:
+        raise Failure(f"cdk {arguments[0]} failed")

@@ -1,0 +1,73 @@
+"""What a synthesised stack costs in a month in which nobody uses it, by list prices."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+AS_OF = "21 November 2026"
+"""When the prices below, those of us-east-1 in US dollars without free tiers, were written down."""
+HOURS = 730
+MACHINES = {"t4g.nano": 0.0042, "t4g.micro": 0.0084, "t4g.small": 0.0168, "t4g.medium": 0.0336, "t4g.large": 0.0672}
+MACHINES |= {"t3.nano": 0.0052, "t3.micro": 0.0104, "t3.small": 0.0208, "t3.medium": 0.0416, "t3.large": 0.0832}
+ADDRESS, VOLUME_GB, METRIC, ALARM, DASHBOARD = 0.005, 0.08, 0.30, 0.10, 3.0
+MONITORING_METRICS, OWN_METRICS = 7, 12
+GB_SECOND = {"arm64": 0.0000133334, "x86_64": 0.0000166667}
+WARM_S = 0.5
+"""For which a call for warmth holds its environment."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One part of the bill; None where the price is not known here."""
+
+    what: str
+    dollars: float | None
+
+
+def estimate(template: Path) -> list[Line]:
+    """The bill of an idle month, part by part, read out of what would be deployed."""
+    resources: Mapping[str, Any] = json.loads(template.read_text())["Resources"]
+    by_kind: dict[str, list[Any]] = {}
+    for each in resources.values():
+        by_kind.setdefault(each["Type"].removeprefix("AWS::"), []).append(each.get("Properties", {}))
+    return list(_lines(by_kind))
+
+
+def total(lines: list[Line]) -> str:
+    """The sum, and that it is more where a price is not known."""
+    more = " and what has no price here" if any(line.dollars is None for line in lines) else ""
+    return f"{sum(line.dollars or 0.0 for line in lines):.2f} $ a month{more}"
+
+
+def _lines(by_kind: Mapping[str, list[Any]]) -> Iterator[Line]:
+    for group in by_kind.get("EC2::LaunchTemplate", []):
+        data = group["LaunchTemplateData"]
+        price = MACHINES.get(data["InstanceType"])
+        yield Line(f"coordinator, {data['InstanceType']}", price and price * HOURS)
+        yield Line("its public IPv4 address", ADDRESS * HOURS)
+        size = sum(disk["Ebs"]["VolumeSize"] for disk in data["BlockDeviceMappings"])
+        yield Line(f"its volume, {size} GB gp3", VOLUME_GB * size)
+        yield Line(f"its detailed monitoring, {MONITORING_METRICS} metrics", METRIC * MONITORING_METRICS)
+    if gateways := len(by_kind.get("EC2::NatGateway", [])):
+        yield Line(f"{gateways} NAT gateways", None)
+    if alarms := len(by_kind.get("CloudWatch::Alarm", [])):
+        yield Line(f"{alarms} alarms", ALARM * alarms)
+    if pages := len(by_kind.get("CloudWatch::Dashboard", [])):
+        yield Line("dashboard (the account's first three are free)", DASHBOARD * pages)
+    yield Line(f"the functions' own metrics, at most {OWN_METRICS}", METRIC * OWN_METRICS)
+    functions = {each["FunctionName"]: each for each in by_kind.get("Lambda::Function", [])}
+    for rule in by_kind.get("Events::Rule", []):
+        minutes = int(re.findall(r"rate\((\d+) minutes?\)", rule["ScheduleExpression"])[0])
+        (caller,) = (each for name, each in functions.items() if name.endswith("-warmup"))
+        (target,) = (each for name, each in functions.items() if name.endswith("-classify"))
+        count = int(caller["Environment"]["Variables"]["FASTSLOW_WARM_COUNT"])
+        times = HOURS * 60 // minutes
+        seconds = times * WARM_S * (count * target["MemorySize"] + caller["MemorySize"]) / 1024
+        yield Line(
+            f"warm-up, {count} environments every {minutes} min", seconds * GB_SECOND[target["Architectures"][0]]
+        )

@@ -1,0 +1,52 @@
+"""The estimate is read out of the template, and the documents say what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from deploy import cost
+
+DEPLOY = Path(__file__).resolve().parents[2] / "docs" / "deploy.md"
+
+
+def template(folder: Path, *, machine: str = "t4g.small", minutes: str = "5 minutes", warm: int = 4) -> Path:
+    def function(name: str, memory: int, **variables: str) -> dict[str, object]:
+        given = {"FunctionName": name, "MemorySize": memory, "Architectures": ["arm64"]}
+        return {"Type": "AWS::Lambda::Function", "Properties": given | {"Environment": {"Variables": variables}}}
+
+    disks = {"BlockDeviceMappings": [{"Ebs": {"VolumeSize": 20}}], "InstanceType": machine}
+    resources = {
+        "a": {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": disks}},
+        **{f"alarm{n}": {"Type": "AWS::CloudWatch::Alarm"} for n in range(9)},
+        "d": {"Type": "AWS::CloudWatch::Dashboard"},
+        "r": {"Type": "AWS::Events::Rule", "Properties": {"ScheduleExpression": f"rate({minutes})"}},
+        "c": function("x-classify", 1769),
+        "w": function("x-warmup", 256, FASTSLOW_WARM_COUNT=str(warm)),
+    }
+    path = folder / "x.template.json"
+    path.write_text(json.dumps({"Resources": resources}))
+    return path
+
+
+def test_the_documents_say_what_the_estimate_says(tmp_path: Path) -> None:
+    lines = cost.estimate(template(tmp_path))
+    rows = re.findall(r"^\| (.+?) \| .* \| ([\d.]+) \$ \|$", DEPLOY.read_text(), re.MULTILINE)
+    assert rows == [(line.what, f"{line.dollars:.2f}") for line in lines]
+    assert f"| **all** | | **{cost.total(lines).removesuffix(' a month')}** |" in DEPLOY.read_text()
+
+
+def test_it_grows_with_what_is_asked_for(tmp_path: Path) -> None:
+    def warm(**more: object) -> float:
+        return cost.estimate(template(tmp_path, **more))[-1].dollars or 0.0  # type: ignore[arg-type]
+
+    assert 0.3 < warm() < 0.6
+    assert 4.9 < warm(minutes="1 minute") / warm() < 5.1
+    assert warm(warm=40) > 9 * warm()
+
+
+def test_a_machine_without_a_price_is_said_to_be_one(tmp_path: Path) -> None:
+    lines = cost.estimate(template(tmp_path, machine="x9.huge"))
+    assert lines[0] == cost.Line("coordinator, x9.huge", None)
+    assert cost.total(lines).endswith("and what has no price here")
