@@ -31,16 +31,16 @@ class Pace:
     """What an encoder tries for a macroblock.
 
     ``references``: in how many of the three references it looks, and in how many of these it searches (``searched``).
-    ``first_step`` and ``rounds``: see ``search``;
-    ``measure``: by what it guesses. It weighs at most ``inter`` candidates from other frames, ``whole`` modes of a
-    whole intra macroblock, ``subblocks`` modes of each subblock. ``shapes`` of parts: 0 none, 3 without sixteenths, 4.
+    ``first_step`` and ``rounds``: see ``search``; ``measure``: by what it guesses. It weighs at most ``inter``
+    candidates from other frames, ``whole`` modes of a whole intra macroblock, ``subblocks`` modes of each subblock.
+    ``shapes`` of parts: 0 none, 3 without sixteenths, 4.
 
     Limits on guesses: intra modes are weighed, and subblocks, where theirs is below so many sixteenths of the best
     inter guess (``intra_limit``, ``b_limit``); parts where the best guess is above ``split_limit`` times what a bit
     weighs; above ``search_limit`` times that, a vector is searched before anything is weighed; and below ``stop_limit``
     times, nothing more is looked at once nothing is left to code. ``filter_steps``: how far the filter level may move
-    from what suits most frames. ``least``: which sum of absolute differences leaves a luma block
-    empty, in 1/128 of its factor.
+    from what suits most frames. ``least``: below which sum of absolute differences a luma block is taken as empty, in
+    1/128 of its factor.
     """
 
     references: int = 3
