@@ -420,7 +420,7 @@ def test_info_tells_of_every_frame(clip: Path, tmp_path: Path) -> None:
         assert sum(frame["modes"].values()) == pytest.approx(1, abs=0.01)
         assert sum(frame["references"].values()) == pytest.approx(1, abs=0.01)
         assert (frame["width"], frame["height"], frame["shown"]) == (96, 64, True)
-    assert frames[5]["refreshes"] == ["last", "golden", "altref"], "the last of a chunk is what the next starts from"
+    assert frames[6]["refreshes"] == ["last", "golden", "altref"], "the first of a chunk is what the others start from"
     lines = invoke("vp8", "info", film).stdout.splitlines()
     assert len(lines) == 24
     assert re.match(r" +0 key +\d+ bytes 96x64 q +\d+ +filter", lines[0])
