@@ -1,8 +1,9 @@
 """What encoding a frame takes beside libvpx, in time and in bits: `python -m bench.encode [--quick] [--curve]`.
 
-Interframes alone. Both encoders start from libvpx's key frame and keep one quantizer for all frames; what libvpx says
-that a frame refreshes and copies is what ours is told. BD-rate of PSNR-Y (of the frames' mean squared error) at four
-quantizers; speed side by side at one of them, one thread each. What libvpx encodes is kept in build/bench.
+Both encoders keep one quantizer for all frames, and what libvpx says that a frame refreshes and copies is what ours is
+told. BD-rate of PSNR-Y (of the frames' mean squared error) at four quantizers: of the interframes alone, both from
+libvpx's key frame, and of whole streams, each with a key frame of its own. Speed side by side at one quantizer, of the
+interframes, one thread each. What libvpx encodes is kept in build/bench.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ COUNT, QUICK_COUNT = 60, 30
 TIMED, TIMED_CLIP = 24, "bigbuckbunny"
 ROUNDS = 7
 
+Made = tuple[int, int]
+"""A frame's bytes and its luma's squared error."""
 Point = tuple[int, float]
 """Bytes, and the PSNR of luma."""
 
@@ -82,22 +85,25 @@ class Task:
     """The state after libvpx's key frame."""
     q_index: int
     refreshes: Sequence[Refresh]
-    """What each interframe leaves behind."""
-    theirs: Point
+    """What each frame leaves behind."""
+    theirs: Sequence[Made]
+    """Every frame of libvpx's."""
 
-    def ours(self, effort: Effort) -> Point:
-        """Encode the interframes."""
-        state, size, error = self.start, 0, 0
-        for image, refresh in zip(self.images[1:], self.refreshes, strict=True):
+    def ours(self, effort: Effort, state: codec.State | None) -> list[Made]:
+        """Encode the interframes on a state, or all frames on none."""
+        made = []
+        first = 0 if state is None else 1
+        for image, refresh in zip(self.images[first:], self.refreshes[first:], strict=True):
             coded = encode_frame(state, image, q_index=self.q_index, effort=effort, refresh=refresh)
             assert coded.image is not None
-            state, size, error = coded.state, size + len(coded.data), error + squared_error(image.y, coded.image.y)
-        return size, decibels(self.images[1:], error)
+            made.append((len(coded.data), squared_error(image.y, coded.image.y)))
+            state = coded.state
+        return made
 
-
-def decibels(images: Sequence[codec.Image], error: int) -> float:
-    """Return the PSNR of luma by the sum of squared errors of all images."""
-    return 10 * log10(255**2 * sum(image.y.size for image in images) / error)
+    def point(self, made: Sequence[Made]) -> Point:
+        """Return the size and the PSNR of luma of frames."""
+        sizes, errors = zip(*made, strict=True)
+        return sum(sizes), 10 * log10(255**2 * self.images[0].y.size * len(made) / sum(errors))
 
 
 @cache
@@ -105,10 +111,8 @@ def task(rival: Rival, name: str, quantizer: int, count: int) -> Task:
     """Encode a clip with libvpx."""
     images = clip(name, count)
     packets = kept(libvpx.encode)([image.raster for image in images], rival.settings(name, quantizer), padded=True)
-    start, _ = codec.decode(None, packets[0].data)
-    state, error, refreshes = start, 0, []
-    header = codec.parse(None, packets[0].data, coefficients=False).header
-    for image, packet in zip(images[1:], packets[1:], strict=True):
+    state, made, refreshes = None, [], []
+    for image, packet in zip(images, packets, strict=True):
         header = codec.parse(state, packet.data, coefficients=False).header
         refreshes.append(
             Refresh(
@@ -124,17 +128,20 @@ def task(rival: Rival, name: str, quantizer: int, count: int) -> Task:
         )
         state, shown = codec.decode(state, packet.data)
         assert shown is not None
-        error += squared_error(image.y, shown.y)
-    size = sum(len(packet.data) for packet in packets[1:])
-    return Task(images, start, header.quantizer_index, refreshes, (size, decibels(images[1:], error)))
+        made.append((len(packet.data), squared_error(image.y, shown.y)))
+    start, _ = codec.decode(None, packets[0].data)
+    return Task(images, start, header.quantizer_index, refreshes, made)
 
 
-def bits(rival: Rival, effort: Effort, count: int) -> dict[str, float]:
-    """Return by how many percent ours needs more bits than a rival, clip by clip."""
+def bits(rival: Rival, effort: Effort, count: int, key: bool) -> dict[str, float]:
+    """Return by how many percent ours needs more bits, clip by clip: with a key frame of its own, or interframes."""
     costs = {}
     for name in MEDIA:
-        tasks = [task(rival, name, quantizer, count) for quantizer in QUANTIZERS]
-        costs[name] = bd_rate([one.theirs for one in tasks], [one.ours(effort) for one in tasks])
+        theirs, ours = [], []
+        for one in (task(rival, name, quantizer, count) for quantizer in QUANTIZERS):
+            theirs.append(one.point(one.theirs[0 if key else 1 :]))
+            ours.append(one.point(one.ours(effort, None if key else one.start)))
+        costs[name] = bd_rate(theirs, ours)
     return costs
 
 
@@ -156,7 +163,7 @@ def own_seconds(rival: Rival, effort: Effort, count: int) -> float:
     job = task(rival, TIMED_CLIP, MIDDLE, count)
     state = job.start
     start = time.process_time()
-    for image, refresh in zip(job.images[1:], job.refreshes, strict=True):
+    for image, refresh in zip(job.images[1:], job.refreshes[1:], strict=True):
         state = encode_frame(state, image, q_index=job.q_index, effort=effort, refresh=refresh).state
     return time.process_time() - start
 
@@ -179,19 +186,21 @@ def rows(count: int = COUNT, rounds: int = ROUNDS, curve: bool = True) -> Iterat
         )
         yield Row(what, ratio.text(), ratio.median, *SPEED, unit=" x")
         if shared() is not None:
-            yield _bits(rival, rival.effort, count, rival.bits)
+            yield _bits(rival, rival.effort, count, rival.bits, False)
+            yield _bits(rival, rival.effort, count, rival.bits, True)
     if curve and shared() is not None:
         for effort in Effort:
             ratio, _, ours = speed(GOOD, effort, rounds)
             what = f"effort {effort.name}: speed against {GOOD.name}, 720p ({ours:.0f} frames/s)"
             yield Row(what, ratio.text(), ratio.median, unit=" x")
-            yield _bits(GOOD, effort, count, (None, None))
+            yield _bits(GOOD, effort, count, (None, None), True)
 
 
-def _bits(rival: Rival, effort: Effort, count: int, goals: tuple[int | None, int | None]) -> Row:
-    costs = bits(rival, effort, count)
+def _bits(rival: Rival, effort: Effort, count: int, goals: tuple[int | None, int | None], key: bool) -> Row:
+    costs = bits(rival, effort, count, key)
     each = ", ".join(f"{name} {cost:+.1f}" for name, cost in costs.items())
-    what = f"effort {effort.name}, BD-rate of PSNR-Y against {rival.name}, {count} frames: {each}"
+    frames = f"{count} frames" if key else f"{count - 1} interframes"
+    what = f"effort {effort.name}, BD-rate of PSNR-Y against {rival.name}, {frames}: {each}"
     mean = fmean(costs.values())
     return Row(what, f"{mean:+.1f}", mean, *goals, more_is_better=False, unit=" %")
 
@@ -203,7 +212,7 @@ def main() -> None:
     parser.add_argument("--curve", action="store_true", help="every effort against libvpx's good one, too")
     args = parser.parse_args()
     count, rounds = (QUICK_COUNT, 3) if args.quick else (COUNT, ROUNDS)
-    show(f"Encoding interframes, one thread, codec build {codec.BUILD}", rows(count, rounds, args.curve))
+    show(f"Encoding beside libvpx, one thread, codec build {codec.BUILD}", rows(count, rounds, args.curve))
 
 
 if __name__ == "__main__":
