@@ -23,6 +23,7 @@ cdef class Chooser:
     cdef int b_limit
     cdef int split_limit
     cdef int stop_limit
+    cdef int refined
     cdef int taken[5]
     cdef int search_limit
     cdef int measure
@@ -45,4 +46,5 @@ cdef class Chooser:
     cdef void restore(self, Py_ssize_t column, Py_ssize_t row) noexcept nogil
     cdef void choose(self, Py_ssize_t column, Py_ssize_t row, unsigned char* left) noexcept nogil
     cdef int choose_inter(self, Py_ssize_t column, Py_ssize_t row, unsigned char* left) noexcept nogil
+    cdef void refine(self, Py_ssize_t column, Py_ssize_t row, unsigned char* left) noexcept nogil
     cdef void choose_intra(self, Py_ssize_t column, Py_ssize_t row, unsigned char* left, int bound) noexcept nogil

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import cython
 
+from codec.symbols import NEWMV  # inlined
+
 if cython.compiled:
     from cython.cimports.codec.choose_intra import IntraChooser
     from cython.cimports.codec.choose_split import SplitChooser
@@ -65,6 +67,7 @@ class Chooser:
         self.split_limit = pace.split_limit
         self.search_limit = pace.search_limit
         self.stop_limit = pace.stop_limit
+        self.refined = pace.refined
         self.best = 0
         self.coded = self.fresh = 0
         pixels, levels, flat = bytearray(384), bytearray(800), bytes(16)
@@ -184,6 +187,8 @@ class Chooser:
                 x = self.inter.column[i]
             self.inter.take(i, at)
             self.attempt(column, row, left, self.inter.price[i])
+        if self.refined and self.coded:
+            self.refine(column, row, left)
         if self.splits and self.coded and guess > self.split_limit * self.guess_rate[segment]:
             i = self.split.choose(which, y, x, column, row)
             if i < guess + (guess >> 4):
@@ -191,6 +196,38 @@ class Chooser:
             else:
                 self.stash(column, row)  # for its decisions are to be restored
         return guess
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def refine(self, column: cython.Py_ssize_t, row: cython.Py_ssize_t, left: cython.p_uchar) -> cython.void:
+        """Weigh the vectors a quarter of a pixel around the best one, and around the best of them."""
+        at: cython.Py_ssize_t = row * self.canvas.columns + column
+        which: cython.int = self.modes[2]
+        _round: cython.int
+        i: cython.int
+        y: cython.int
+        x: cython.int
+        centre_y: cython.int
+        centre_x: cython.int
+        price: cython.int
+        for _round in range(self.refined):
+            centre_y = self.vectors[0]
+            centre_x = self.vectors[1]
+            for i in range(9):
+                y = centre_y + i // 3 - 1
+                x = centre_x + i % 3 - 1
+                price = self.inter.price_new(which, y, x, column, row)
+                if i == 4 or price == FAR:
+                    continue
+                self.d.reference[at] = which
+                self.d.y_mode[at] = NEWMV
+                self.d.uv_mode[at] = 0
+                self.d.vector[32 * at] = y
+                self.d.vector[32 * at + 1] = x
+                self.attempt(column, row, left, price)
+            if self.vectors[0] == centre_y and self.vectors[1] == centre_x:
+                return
 
     @cython.cfunc
     @cython.nogil

@@ -26,6 +26,7 @@ cdef class InterChooser:
     cdef int known(self, int which, Py_ssize_t column, Py_ssize_t row) noexcept nogil
     cdef int new(self, int which, Py_ssize_t column, Py_ssize_t row) noexcept nogil
     cdef int add(self, int which, int mode, int y, int x, int price, Py_ssize_t column, Py_ssize_t row) noexcept nogil
+    cdef int price_new(self, int which, int y, int x, Py_ssize_t column, Py_ssize_t row) noexcept nogil
     cdef int price_of(self, int price, Py_ssize_t segment) noexcept nogil
     cdef int next(self) noexcept nogil
     cdef void take(self, int i, Py_ssize_t at) noexcept nogil

@@ -159,6 +159,20 @@ class InterChooser:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
+    def price_new(
+        self, which: cython.int, y: cython.int, x: cython.int, column: cython.Py_ssize_t, row: cython.Py_ssize_t
+    ) -> cython.int:
+        """Return what a new vector costs; FAR if it leads too far out of the frame or cannot be said."""
+        price: cython.int = self.prices.difference(y - self.near[12 * which], x - self.near[12 * which + 1])
+        if y < -64 * (row + 1) or y > 64 * (self.d.rows - row) or price >= 1 << 20:
+            return FAR
+        if x < -64 * (column + 1) or x > 64 * (self.d.columns - column):
+            return FAR
+        return price + self.prices.reference[which] + self.modes[5 * which + NEWMV - NEARESTMV]
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
     def price_of(self, price: cython.int, segment: cython.Py_ssize_t) -> cython.int:
         """Return a price in the units of guesses."""
         return (price * self.guess_rates[segment]) >> 12

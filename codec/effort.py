@@ -40,7 +40,7 @@ class Pace:
     weighs; above ``search_limit`` times that, a vector is searched before anything is weighed; and below ``stop_limit``
     times, nothing more is looked at once nothing is left to code. ``filter_steps``: how far the filter level may move
     from what suits most frames. ``least``: below which sum of absolute differences a luma block is taken as empty, in
-    1/128 of its factor.
+    1/128 of its factor. ``refined``: how many rounds the vectors around the best one are weighed, too.
     """
 
     references: int = 3
@@ -59,6 +59,7 @@ class Pace:
     stop_limit: int = 4
     filter_steps: int = 32
     least: int = 130
+    refined: int = 0
 
 
 PACES = {
@@ -93,5 +94,6 @@ PACES = {
         search_limit=0,
         stop_limit=0,
         least=90,
+        refined=1,
     ),
 }
