@@ -1,9 +1,9 @@
 """How a rebased frame spends its bits: the quantizer policy.
 
 libvpx puts over half of a chunk's bits into the key frame that a chain throws away, and plans on finding that quality
-in its references. The policy puts it back where it lasts longest: into the last frame of a chunk, which becomes last,
-golden and altref for the next chunk, and into libvpx's own golden frames. docs/decisions/0005 tells how the
-numbers were found.
+in its references. The policy puts it back where it lasts longest: into the first frame of a chunk, where that is
+encoded anew in the key frame's place, or into the last, which becomes last, golden and altref for the next chunk; and
+into libvpx's own golden frames. docs/decisions/0005 and 0009 tell how the numbers were found.
 """
 
 from __future__ import annotations

@@ -48,6 +48,8 @@ class Settings(msgspec.Struct, frozen=True):
         for name, least, most in (("chunk_frames", 1, 10_000), ("chain", 1, 10_000), ("cq", 0, 63), ("speed", 0, 5)):
             if not least <= (value := getattr(self, name)) <= most:
                 raise SettingsError(f"{name} must be {least} to {most}, not {value}")
+        if self.first_frame not in ("lead", "reencode"):
+            raise SettingsError(f"first_frame must be lead or reencode, not {self.first_frame}")
 
 
 class Stretch(msgspec.Struct, frozen=True):

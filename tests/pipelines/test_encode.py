@@ -435,8 +435,10 @@ def test_a_plan_covers_the_film_once(
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(chunks[-1]), type=Chunk) == chunks[-1]
 
 
-@pytest.mark.parametrize("wrong", [{"chunk_frames": 0}, {"chain": 0}, {"cq": 64}, {"cq": -1}, {"speed": 6}])
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "wrong", [{"chunk_frames": 0}, {"chain": 0}, {"cq": 64}, {"cq": -1}, {"speed": 6}, {"first_frame": "x"}]
+)
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         Settings(**wrong)
 
