@@ -12,7 +12,7 @@ from importlib import import_module
 import codec
 from bench.table import show
 
-PARTS = ("decode", "rebase", "encode", "startup", "classify", "wall", "bdrate")
+PARTS = ("decode", "rebase", "encode", "startup", "classify", "wall", "bdrate", "first_frame", "cuts", "aims")
 
 
 def main(names: list[str]) -> None:

@@ -40,7 +40,7 @@ def test_a_cut_is_found_at_its_frame() -> None:
     assert found([scene(1, n) for n in range(30)] + [scene(2, n) for n in range(30)]) == [30]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_many_cuts(seed: int) -> None:
     lengths = np.random.default_rng(seed).integers(SHORTEST, 25, 6).tolist()
     film = [scene(10 * seed + part, n) for part, length in enumerate(lengths) for n in range(length)]
