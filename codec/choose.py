@@ -17,14 +17,14 @@ if cython.compiled:
     from cython.cimports.codec.choose_intra import IntraChooser
     from cython.cimports.codec.choose_split import SplitChooser
     from cython.cimports.codec.cost import bool_cost
-    from cython.cimports.codec.distortion import sad, satd, sse, variance
+    from cython.cimports.codec.distortion import satd, sse, variance
     from cython.cimports.codec.prices import Prices
     from cython.cimports.codec.requantize import Requantizer
 else:
     from codec.choose_intra import IntraChooser
     from codec.choose_split import SplitChooser
     from codec.cost import bool_cost
-    from codec.distortion import sad, satd, sse, variance
+    from codec.distortion import satd, sse, variance
     from codec.prices import Prices
     from codec.requantize import Requantizer
 
@@ -253,10 +253,8 @@ class Chooser:
         self.stash(column, row)
         for mode in range(4):
             self.canvas.predict_plane(mode, y, stride, 16, column, row)
-            if self.measure == 2:
+            if self.measure:
                 guesses[mode] = satd(self.work.source, y, stride, self.canvas.frame, y, stride, 16, 16)
-            elif self.measure == 1:
-                guesses[mode] = 2 * sad(self.work.source, y, stride, self.canvas.frame, y, stride, 16, 16)
             else:
                 guesses[mode] = sse(self.work.source, y, stride, self.canvas.frame, y, stride, 16, 16)
             guesses[mode] += ((self.prices.reference[0] + self.prices.y_mode[mode]) * self.guess_rate[segment]) >> 12

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["PACES", "SAD", "SATD", "SSE", "Effort", "Pace"]
+__all__ = ["PACES", "SATD", "SSE", "Effort", "Pace"]
 
-# How candidates are guessed: by squared, absolute or transformed differences (see ``distortion``).
-SSE, SAD, SATD = range(3)
+# How candidates are guessed: by squared or transformed differences (see ``distortion``).
+SSE, SATD = range(2)
 
 ALWAYS = 1 << 16
 """A limit that no guess reaches."""

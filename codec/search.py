@@ -82,7 +82,7 @@ class MotionSearch:
         prices: Prices,
         first_step: int = 4,
         rounds: int = 3,
-        measure: int = 2,
+        measure: int = 1,
     ) -> None:
         planes: dict[int, bytearray] = {}
         for raster in references:
@@ -241,7 +241,7 @@ class MotionSearch:
         column: cython.int,
         measure: cython.int,
     ) -> cython.int:
-        """Return how far a block is from what a vector predicts, by a measure of ``effort``; absolutes are doubled."""
+        """Return how far a block is from what a vector predicts, by a measure of ``effort``."""
         block = cython.declare(cython.uchar[256])
         s_stride: cython.Py_ssize_t = 16 * self.columns
         s: cython.Py_ssize_t = y * s_stride + x
@@ -260,9 +260,7 @@ class MotionSearch:
             pixels = block
             o = 0
             stride = 16
-        if measure == 1:
-            return 2 * sad(self.source, s, s_stride, pixels, o, stride, w, h)
-        if measure == 2:
+        if measure:
             return satd(self.source, s, s_stride, pixels, o, stride, w, h)
         return sse(self.source, s, s_stride, pixels, o, stride, w, h)
 
