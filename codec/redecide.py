@@ -237,7 +237,7 @@ class Redecider:
         if d.y_mode[at] == SPLITMV and not self.fresh:
             return 0
         for _round in range(self.rounds):
-            if not self.refine(d, at):
+            if self.error < self.gates[d.segment[at]] or not self.refine(d, at):
                 break
         self.say(self.best_row, self.best_column)
         d.y_mode[at] = self.said
