@@ -222,7 +222,9 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def _sample_every(self) -> int:
-        """How many chunks there are for one that is a sample."""
+        """How many chunks there are for one that is a sample; 12 if the file does not say how long it is."""
+        if not self.source.frames:
+            return 12
         about = -(-self.source.frames // self.settings.chunk_frames)
         return max(3, about // _SAMPLES)
 
