@@ -12,6 +12,7 @@ from codec.rebase import rebase_frame
 
 ROUNDS = 7
 COUNT = 48
+TRIED = "vectors are weighed again, for 4 % of the bits; slopes instead of trials: 4.7 to 3.8 (decision 8)"
 
 
 def rows(rounds: int = ROUNDS) -> Iterator[Row]:
@@ -40,8 +41,8 @@ def rows(rounds: int = ROUNDS) -> Iterator[Row]:
         milliseconds = [1000 * Spread.of(times).median / COUNT for times in (rebased, decoded)]
         what = f"rebase a frame, 720p, {megabits:g} Mb/s, against our decode of it"
         what += " ({:.2f} ms, {:.2f} ms)".format(*milliseconds)
-        at_least, aim = (3, 2) if megabits == 1.5 else (None, None)
-        yield Row(what, ratio.text(), ratio.median, at_least, aim, more_is_better=False, unit=" x")
+        at_least, aim = (2.5, 2) if megabits == 1.5 else (None, None)
+        yield Row(what, ratio.text(), ratio.median, at_least, aim, more_is_better=False, unit=" x", tried=TRIED)
 
 
 if __name__ == "__main__":
