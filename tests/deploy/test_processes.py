@@ -13,30 +13,52 @@ import pytest
 from deploy import interpreters, processes
 from deploy.errors import ToolMissing
 
-CHILD = "import subprocess, sys, time; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); time.sleep(60)"
+PARENT = "import subprocess, time; subprocess.Popen(['sh', '-c', {child!r}]); time.sleep(60)"
 
 
 def start(folder: Path, code: str) -> processes.Process:
     return processes.start([sys.executable, "-c", code], env=os.environ, folder=folder, log=folder / "log")
 
 
-def test_a_process_ends_with_its_children(tmp_path: Path) -> None:
-    process = start(tmp_path, CHILD)
-    assert process.alive
-    while not (said := (tmp_path / "log").read_text()).endswith("\n"):
+def said(folder: Path) -> str:
+    """The first line of the log, once it is there."""
+    while not (told := (folder / "log").read_text()).endswith("\n"):
         time.sleep(0.01)
-    process.end()
+    return told.strip()
+
+
+def runs(pid: str) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("child", "patience", "last"),
+    [
+        pytest.param("echo $$; exec sleep 60", 30.0, "", id="hears"),
+        pytest.param("trap '' TERM; echo $$; sleep 0.3; echo done", 30.0, "done", id="takes its time"),
+        pytest.param("trap '' TERM; echo $$; sleep 60; echo done", 0.2, "", id="does not hear"),
+    ],
+)
+def test_a_process_ends_with_its_children(tmp_path: Path, child: str, patience: float, last: str) -> None:
+    process = start(tmp_path, PARENT.format(child=child))
+    assert process.alive
+    number = said(tmp_path)
+    assert runs(number)
+    process.end(patience)
     assert not process.alive
-    child = Path(f"/proc/{said.strip()}/stat")
-    assert not child.exists() or child.read_text().rpartition(")")[2].split()[0] == "Z"
+    assert not runs(number)
+    assert (tmp_path / "log").read_text().split() == [number, *last.split()]
 
 
 def test_a_process_that_will_not_hear_is_killed(tmp_path: Path) -> None:
     process = start(
         tmp_path, "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
     )
-    while not (tmp_path / "log").read_text():
-        time.sleep(0.01)
+    said(tmp_path)
     process.end(patience=0.2)
     assert not process.alive
 
