@@ -86,9 +86,7 @@ class Service:
                 }
                 self._credentials[function.role] = (time.monotonic(), credentials)
         regions = {"AWS_REGION": self._region, "AWS_DEFAULT_REGION": self._region}
-        trusted = os.environ.get("AWS_CA_BUNDLE")
-        trust = {"AWS_CA_BUNDLE": trusted} if trusted else {}
-        return {**credentials, **regions, **trust, "AWS_ENDPOINT_URL": self._endpoint}
+        return {**credentials, **regions, "AWS_ENDPOINT_URL": self._endpoint}
 
     def _say(self, function: Function, line: str) -> None:
         with (self._logs / f"{function.name}.log").open("a") as out:
@@ -141,12 +139,14 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="no namespaces even if they work")
     given = parser.parse_args()
     only_loopback(given.endpoint)
+    trusted = os.environ.get("AWS_CA_BUNDLE")
     place = Place(
         python=given.python.absolute(),
         folder=given.folder.absolute(),
         isolated=not given.plain and sandbox.namespaces_work(),
         limit=given.limit,
         idle_s=given.idle,
+        trusted=os.path.abspath(trusted) if trusted else "",
     )
     asyncio.run(serve(place, port=given.port, endpoint=given.endpoint, region=given.region))
 

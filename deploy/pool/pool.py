@@ -35,6 +35,8 @@ class Place:
     isolated: bool
     limit: int = 1000
     idle_s: float = 600.0
+    trusted: str = ""
+    """The file of the certificates that functions trust; empty for the usual ones."""
 
 
 class Pool:
@@ -134,6 +136,7 @@ class Pool:
     async def _start(self, environment: Environment, number: int) -> None:
         function, place = environment.function, self._place
         scratch = place.folder / "tmp" / str(number)
+        seen = [str(place.python.parents[1]), str(place.python.resolve().parents[1])]
         if not place.isolated:
             scratch.mkdir(parents=True)
             environment.scratch = scratch
@@ -145,13 +148,14 @@ class Pool:
             scratch=scratch,
             memory=function.memory,
             tmp=function.tmp,
-            interpreters=[str(place.python.parents[1]), str(place.python.resolve().parents[1])],
+            seen=[*seen, place.trusted] if place.trusted else seen,
             isolated=place.isolated,
         )
         added = await asyncio.to_thread(self._variables, function)
         variables = {
             **dict(function.environment),
             **added,
+            **({"AWS_CA_BUNDLE": place.trusted} if place.trusted else {}),
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "en_US.UTF-8",
             "TZ": ":UTC",

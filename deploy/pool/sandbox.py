@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 
 # Everything of this machine is there, but /var/task and /opt are the function's, and /tmp is empty, bounded and its
-# own. What of the interpreter lies in these folders is put back where it was.
+# own. What it needs of what these folders hide is put back where it was.
 _BUILD = r"""
 set -e
-root=$1 task=$2 opt=$3 tmp=$4 data=$5 kept=$6 chroot=$7; shift 7
+root=$1 task=$2 opt=$3 tmp=$4 data=$5 chroot=$6; shift 6
 mount --rbind / "$root"
 mount -t tmpfs -o size="$tmp"m,mode=1777 tmp "$root/tmp"
 mount -t tmpfs -o size=1m,mode=755 var "$root/var"
@@ -26,10 +26,12 @@ for each in "$opt"/*; do
     mkdir "$root/opt/${each##*/}"
     mount --bind "$each" "$root/opt/${each##*/}"
 done
-for each in $kept; do
-    mkdir -p "$root$each"
-    mount --bind "$each" "$root$each"
+while [ "$1" != -- ]; do
+    if [ -d "$1" ]; then mkdir -p "$root$1"; else mkdir -p "$root${1%/*}"; : > "$root$1"; fi
+    mount --bind "$1" "$root$1"
+    shift
 done
+shift
 ulimit -d "$data"
 exec "$chroot" "$root" sh -c 'cd /var/task && exec "$@"' sh "$@"
 """
@@ -66,7 +68,7 @@ def build(
     scratch: Path,
     memory: int,
     tmp: int,
-    interpreters: Sequence[str],
+    seen: Sequence[str],
     isolated: bool,
 ) -> Sandbox:
     """The walls for one process with `memory` MB of data and `tmp` MB of /tmp.
@@ -79,7 +81,7 @@ def build(
         scratch: A folder of this environment's own, its /tmp where there are no namespaces.
         memory: MB of memory that it may write (RLIMIT_DATA; what is merely reserved does not count).
         tmp: MB of /tmp.
-        interpreters: Absolute folders that must be seen inside.
+        seen: Folders and files, by absolute paths, that are seen inside wherever they lie.
         isolated: False where `namespaces_work` is false: memory is limited, but /tmp is an unbounded folder that TMPDIR
             names, and /var/task and /opt are not there.
     """
@@ -87,9 +89,9 @@ def build(
     if not isolated:
         limited = ["sh", "-c", 'ulimit -d "$1"; shift; exec "$@"', "sh", data, *command]
         return Sandbox(limited, folder=task, task=str(task), opt=str(opt), tmp=str(scratch))
-    kept = " ".join(each for each in interpreters if each.startswith(_HIDDEN))
+    kept = [each for each in seen if each.startswith(_HIDDEN)]
     walls = ["unshare", "--map-root-user", "--mount", "sh", "-c", _BUILD, "sh"]
-    known = [str(root), str(task), str(opt), str(tmp), data, kept, _chroot()]
+    known = [str(root), str(task), str(opt), str(tmp), data, _chroot(), *kept, "--"]
     return Sandbox([*walls, *known, *command], folder=root, task="/var/task", opt="/opt", tmp="/tmp")
 
 

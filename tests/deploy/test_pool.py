@@ -26,6 +26,12 @@ import layered
 
 calls = 0
 
+def trusts():
+    if "AWS_CA_BUNDLE" not in os.environ:
+        return None
+    with open(os.environ["AWS_CA_BUNDLE"]) as file:
+        return file.read(), sorted(os.listdir(os.path.dirname(file.name)))
+
 def handler(event, context):
     global calls
     calls += 1
@@ -50,6 +56,7 @@ def handler(event, context):
     return {
         "calls": calls, "found": found, "pid": os.getpid(), "layer": layered.NAME, "tmp": sorted(os.listdir("/tmp")),
         "task": os.environ["LAMBDA_TASK_ROOT"], "left_ms": context.get_remaining_time_in_millis(),
+        "trusts": trusts(),
         "name": os.environ["AWS_LAMBDA_FUNCTION_NAME"], "mine": os.environ["MINE"], "request": context.aws_request_id,
     }
 """
@@ -148,6 +155,23 @@ def test_an_environment_is_kept_and_has_its_own_tmp(tmp_path: Path, isolated: bo
     )
     assert start < end
     assert start < said
+
+
+@pytest.mark.parametrize("isolated", KINDS)
+def test_what_functions_trust_is_seen_and_not_the_key_beside_it(tmp_path: Path, isolated: bool) -> None:
+    certificate = tmp_path / "a folder" / "certificate.pem"
+    certificate.parent.mkdir()
+    certificate.write_text("trust")
+    (certificate.parent / "key.pem").write_text("secret")
+    trial, function = Trial(tmp_path, isolated, trusted=str(certificate)), write_function(tmp_path)
+
+    async def work() -> None:
+        text, beside = (await trial.call(function))["trusts"]
+        assert text == "trust"
+        if isolated and str(tmp_path).startswith("/tmp/"):
+            assert beside == ["certificate.pem"]
+
+    trial.run(work)
 
 
 @pytest.mark.parametrize("isolated", KINDS)
