@@ -47,8 +47,11 @@ WORST = 11
 """What the luma of no clip may exceed, in percent."""
 PLAIN = ((24, 1), (12, 1), (6, 1))
 """Chunks by libvpx alone, for scale."""
-BEST = libvpx.Altref(frames=7, strength=5)
-"""The altref frames of the best libvpx has: averaged over seven frames."""
+PEERS = {
+    "altref frames": libvpx.Altref(),
+    "altref frames averaged over seven": libvpx.Altref(frames=7, strength=5),
+}
+"""The best that libvpx has: as vpxenc does it, and better."""
 BEST_GOALS = {(24, 16): ((10, 3), (None, None), (None, None))}
 
 Point = tuple[int, tuple[float, ...]]
@@ -223,11 +226,12 @@ def rows(
         return
     nothing: tuple[tuple[float | None, float | None], ...] = ((None, None),) * len(MEASURES)
     with mock.patch.object(libvpx, "encode", kept(libvpx.encode)):
-        for peer, goals in ((None, GOALS), (BEST, BEST_GOALS)):
+        for name_of_peer, peer in {"": None, **PEERS}.items():
+            goals = BEST_GOALS if peer else GOALS
             alone = {name: [whole(name, count, cq, frame_mean, peer) for cq in QUALITIES] for name in MEDIA}
             for shape in shapes if peer is None else goals:
                 each = {name: costs(alone[name], points(name, count, frame_mean, *shape)) for name in MEDIA}
-                what = "[{},{}], {} frames".format(*shape, count) + (", against altref frames" if peer else "")
+                what = "[{},{}], {} frames".format(*shape, count) + (f", against {name_of_peer}" if peer else "")
                 worst = WORST if peer is None and shape in goals else None
                 yield from table(what, each, goals.get(shape, nothing), worst)
 
