@@ -4,4 +4,5 @@
 - `audio` and `subtitles` give packets as the output holds them; `cue_text` is the text of the latter.
 - `matroska` puts packets into clusters, `matroska_head` tells of the tracks before them, in elements of `ebml`.
 - `packets` reads VP8 as it is stored.
+- `film` looks at a file here and there, `jpeg` makes pictures of frames.
 """

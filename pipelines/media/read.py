@@ -134,7 +134,7 @@ class Reader:
             if first is None:
                 raise InputError(f"{self.path}: not one frame of its video can be decoded; is the file complete?")
             self._first = first
-            self._orientation = _orientation(first)
+            self._orientation = orientation_of(first)
             self.source = self._describe(first)
         except BaseException:
             self._container.close()
@@ -194,7 +194,7 @@ class Reader:
 
     def _describe(self, first: VideoFrame) -> Source:
         stream, turned = self._stream, self._orientation.transpose
-        size, aspect = (first.width, first.height), _aspect(stream)
+        size, aspect = (first.width, first.height), aspect_of(stream)
         if turned:
             size, aspect = size[::-1], 1 / aspect
         if max(size) > _MAX_SIDE:
@@ -295,12 +295,14 @@ def _track(stream: AudioStream | SubtitleStream) -> Track:
     return Track(stream.index, codec, label_of(stream))
 
 
-def _orientation(frame: VideoFrame) -> Orientation:
+def orientation_of(frame: VideoFrame) -> Orientation:
+    """How a frame of a file is to be turned."""
     matrix = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
     return from_display_matrix(bytes(matrix)) if matrix else UPRIGHT
 
 
-def _aspect(stream: VideoStream) -> Fraction:
+def aspect_of(stream: VideoStream) -> Fraction:
+    """Width to height of a stored pixel."""
     aspect = stream.sample_aspect_ratio
     return Fraction(aspect) if aspect and aspect > 0 else Fraction(1)
 

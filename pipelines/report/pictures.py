@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import codec
+from pipelines.media.jpeg import data_address, encode_jpeg
 from pipelines.media.packets import open_vp8
 from pipelines.media.source import Source
 
@@ -18,7 +18,6 @@ _MOST = 480, 360
 """Width and height in pixels that a picture has at most."""
 _QUALITY = 4
 """FFmpeg's quantizer for JPEG: 2 (best) to 31."""
-_JPEG_MATRIX, _JPEG_RANGE = 5, 2  # swscale's BT.601; full range
 
 
 def pictures(path: str, source: Source, wanted: Sequence[int], keys: Sequence[int]) -> dict[int, str]:
@@ -67,10 +66,4 @@ def _address(image: codec.Image, source: Source) -> str:
     if source.colour.matrix != 2:
         frame.colorspace = source.colour.matrix
     width, height = shown_size(source)
-    small = frame.reformat(width, height, "yuvj420p", dst_colorspace=_JPEG_MATRIX, dst_color_range=_JPEG_RANGE)
-    encoder = av.CodecContext.create("mjpeg", "w")
-    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = width, height, "yuvj420p", Fraction(1, 25)
-    encoder.options = {"qmin": str(_QUALITY), "qmax": str(_QUALITY), "color_range": "pc"}
-    small.pts, small.time_base = 0, Fraction(1, 25)
-    data = b"".join(bytes(packet) for packet in [*encoder.encode(small), *encoder.encode(None)])
-    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
+    return data_address(encode_jpeg(frame, width, height, _QUALITY))
