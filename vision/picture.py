@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zlib
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError, 
 from vision.errors import DamagedPicture, LargePicture, NotAPicture
 from vision.manifest import Input
 
-__all__ = ["FORMATS", "LARGEST", "read", "tensor"]
+__all__ = ["FORMATS", "LARGEST", "least_size", "read", "tensor"]
 
 FORMATS = (
     JpegImagePlugin.JpegImageFile.format,
@@ -88,6 +89,12 @@ def _webp_size(data: bytes) -> tuple[int, int] | None:
         bits = int.from_bytes(data[21:25], "little")
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
+
+
+def least_size(want: Input) -> tuple[int, int]:
+    """Width and height below which a picture must not be decoded, or what is cropped would have to be enlarged."""
+    keep = want.keep if want.fit == "crop" else 1.0
+    return math.ceil(want.width / keep), math.ceil(want.height / keep)
 
 
 def tensor(picture: Image.Image, want: Input) -> np.ndarray[Any, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from contextlib import suppress
 from typing import Any
@@ -15,8 +14,7 @@ from functions.errors import CacheFull, FunctionError, NotThere
 from functions.telemetry import tell
 from vision.classifier import Classifier
 from vision.errors import BadPicture, DamagedPicture, LargePicture, NotAPicture, VisionError
-from vision.manifest import Manifest
-from vision.picture import read, tensor
+from vision.picture import least_size, read, tensor
 
 __all__ = ["classify", "current", "warm"]
 
@@ -70,7 +68,7 @@ def classify(request: Request, cold: bool) -> dict[str, Any]:
         raise Problem(404, "unknown_model", f"this model does not run here; {here} does, and so it is without `model`")
     ready = time.perf_counter()
     try:
-        picture = read(request.image, wanted=_wanted(manifest))
+        picture = read(request.image, wanted=least_size(manifest.input))
     except BadPicture as error:
         status, code = next((status, code) for kind, status, code in _PROBLEMS if isinstance(error, kind))
         raise Problem(status, code, str(error)) from error
@@ -91,13 +89,6 @@ def classify(request: Request, cold: bool) -> dict[str, Any]:
         "timing_ms": {name: round(1000 * seconds, 3) for name, seconds in {**steps, "total": done - began}.items()},
         "cold": cold,
     }
-
-
-def _wanted(manifest: Manifest) -> tuple[int, int]:
-    """The size below which a JPEG must not be decoded, or the crop would have to be enlarged."""
-    want = manifest.input
-    keep = want.keep if want.fit == "crop" else 1.0
-    return math.ceil(want.width / keep), math.ceil(want.height / keep)
 
 
 def warm(call: object, cold: bool) -> dict[str, Any]:
