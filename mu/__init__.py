@@ -7,9 +7,13 @@ from mu.errors import (
     JobCancelled,
     JobError,
     JobFailed,
+    Missing,
     Misuse,
     MuError,
     ProtocolError,
+    Refused,
+    TransferFailed,
+    TryAgain,
 )
 from mu.job import Edge, Job, Limits, Task, argument
 
@@ -23,9 +27,13 @@ __all__ = [
     "JobError",
     "JobFailed",
     "Limits",
+    "Missing",
     "Misuse",
     "MuError",
     "ProtocolError",
+    "Refused",
     "Task",
+    "TransferFailed",
+    "TryAgain",
     "argument",
 ]

@@ -7,7 +7,13 @@ MuError
 ├── Disagreement        a program that ran twice and did not do the same twice
 ├── JobFailed           tasks failed; every failure is listed, what is finished is kept
 ├── JobCancelled        somebody cancelled the job; what is finished is kept
+├── TryAgain            a program says that another try may help
 └── BackendError        the cloud, or this machine, refused: no worker could be started, no store reached
+    ├── Missing         the store has no such object
+    ├── Refused         the store forbids it, or what is asked of it is too large
+    └── TransferFailed  the store did not answer, or broke off, or brought other bytes, however often it was tried
+
+A program that raises has failed its task for good, unless the exception's class says `again = True`.
 """
 
 from __future__ import annotations
@@ -24,14 +30,21 @@ __all__ = [
     "JobCancelled",
     "JobError",
     "JobFailed",
+    "Missing",
     "Misuse",
     "MuError",
     "ProtocolError",
+    "Refused",
+    "TransferFailed",
+    "TryAgain",
 ]
 
 
 class MuError(Exception):
     """Base of every error that this package raises."""
+
+    again = False
+    """Whether a program that raises this may have more luck when it runs again."""
 
 
 class JobError(MuError):
@@ -64,5 +77,25 @@ class JobCancelled(MuError):
     """Somebody cancelled the job."""
 
 
+class TryAgain(MuError):
+    """A program raises this to be run again, by another worker, as long as its job has tries left."""
+
+    again = True
+
+
 class BackendError(MuError):
     """No worker could be started, or the store not be reached."""
+
+
+class Missing(BackendError):
+    """The store has no such object."""
+
+
+class Refused(BackendError):
+    """The store forbids it, or what is asked of it is too large."""
+
+
+class TransferFailed(BackendError):
+    """The store did not answer, or broke off, or brought other bytes, however often it was tried."""
+
+    again = True

@@ -42,6 +42,7 @@ __all__ = [
     "FromWorker",
     "Goodbye",
     "Hello",
+    "Leaving",
     "Progressed",
     "Retracted",
     "Room",
@@ -170,7 +171,13 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     again: bool = False
 
 
-FromWorker = Hello | Alive | Send | Sent | Waiting | Stored | Add | Progressed | Done | Failed
+class Leaving(msgspec.Struct, frozen=True, tag="leaving"):
+    """I end here and will not come back; what I was at is for another. That is a lost try, no failure."""
+
+    reason: Text = ""
+
+
+FromWorker = Hello | Alive | Send | Sent | Waiting | Stored | Add | Progressed | Done | Failed | Leaving
 
 # To workers.
 
