@@ -12,7 +12,19 @@ from importlib import import_module
 import codec
 from bench.table import show
 
-PARTS = ("decode", "rebase", "encode", "startup", "classify", "wall", "bdrate", "first_frame", "cuts", "aims")
+PARTS = (
+    "decode",
+    "rebase",
+    "encode",
+    "startup",
+    "classify",
+    "wall",
+    "bdrate",
+    "first_frame",
+    "cuts",
+    "aims",
+    "mu_ledger",
+)
 
 
 def main(names: list[str]) -> None:

@@ -8,6 +8,7 @@ MuError
 ├── JobFailed           tasks failed; every failure is listed, what is finished is kept
 ├── JobCancelled        somebody cancelled the job; what is finished is kept
 ├── TryAgain            a program says that another try may help
+├── LedgerError         a journal that cannot be read, belongs to another job, or a disk that takes no more
 └── BackendError        the cloud, or this machine, refused: no worker could be started, no store reached
     ├── Missing         the store has no such object
     ├── Refused         the store forbids it, or what is asked of it is too large
@@ -30,6 +31,7 @@ __all__ = [
     "JobCancelled",
     "JobError",
     "JobFailed",
+    "LedgerError",
     "Missing",
     "Misuse",
     "MuError",
@@ -81,6 +83,10 @@ class TryAgain(MuError):
     """A program raises this to be run again, by another worker, as long as its job has tries left."""
 
     again = True
+
+
+class LedgerError(MuError):
+    """A ledger that is broken, of another version or job, or in use, or a disk that takes no more."""
 
 
 class BackendError(MuError):
