@@ -1,0 +1,110 @@
+"""Programs by name: `package.module:function`, found when they are needed and called with plain data.
+
+A program is a function of a module, called with a context and its task's argument. The argument is decoded as the
+type that the function's second parameter is annotated with (anything that msgspec knows: numbers, text, dataclasses,
+structs); without an annotation it comes as plain lists, dicts, numbers, text and bytes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mu.errors import JobError
+
+if TYPE_CHECKING:
+    from mu.context import Context
+
+__all__ = ["argument_of", "call", "load", "name_of"]
+
+_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
+
+
+def call(program: str, context: Context, argument: msgspec.Raw) -> None:
+    """Run a program. Raises JobError if it cannot be found or its argument be decoded, else what it raises."""
+    load(program)(context, argument_of(program, 1, argument))
+
+
+@lru_cache(maxsize=256)
+def load(program: str) -> Callable[..., Any]:
+    """The function of this name; its module is imported. Raises JobError, or what the module raises."""
+    if not _NAME.match(program):
+        raise JobError(f"{program!r} is no name of a program: it is module:function")
+    module_name, _, name = program.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or module_name
+        if module_name != missing and not module_name.startswith(f"{missing}."):
+            raise  # a module that the program's own one needs
+        raise JobError(f"{program}: there is no module {missing} where the worker looks for it (sys.path)") from error
+    function = getattr(module, name, None)
+    if function is None:
+        raise JobError(f"{program}: the module {module_name} has no {name}")
+    if not callable(function) or isinstance(function, type) or getattr(function, "__qualname__", "") != name:
+        raise JobError(f"{program} is no function that its module defines")
+    found: Callable[..., Any] = function
+    return found
+
+
+def argument_of(program: str, position: int, argument: msgspec.Raw | bytes | memoryview) -> Any:
+    """An argument, decoded as the type of the function's parameter at this position (from 0). Raises JobError."""
+    try:
+        return _decoder(program, position).decode(argument)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise JobError(f"{program}: its argument does not fit: {error}") from error
+
+
+@lru_cache(maxsize=256)
+def _decoder(program: str, position: int) -> msgspec.msgpack.Decoder[Any]:
+    function = load(program)
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except ValueError:  # compiled, without a signature
+        return msgspec.msgpack.Decoder()
+    if position >= len(parameters) or parameters[position].kind not in (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    ):
+        raise JobError(f"{program} takes {len(parameters)} parameters, and needs {position + 1}")
+    annotation = parameters[position].annotation
+    if annotation is inspect.Parameter.empty:
+        return msgspec.msgpack.Decoder()
+    if isinstance(annotation, str):
+        space = {**vars(sys.modules[function.__module__])}
+        try:
+            annotation = eval(annotation, space)  # the module's own text, which runs anyhow
+        except Exception as error:  # anything may be written there
+            raise JobError(
+                f"{program}: the type {annotation} of {parameters[position].name} is not there at run time "
+                f"({error}); import it outside `if TYPE_CHECKING`"
+            ) from error
+    try:
+        return msgspec.msgpack.Decoder(annotation)
+    except TypeError as error:
+        raise JobError(f"{program}: {parameters[position].name} has a type that is no plain data: {error}") from error
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """The name by which workers find a function. Raises JobError for one that they cannot find."""
+    name, module = getattr(function, "__qualname__", None), getattr(function, "__module__", None)
+    if not isinstance(name, str) or not isinstance(module, str) or isinstance(function, type):
+        raise JobError(f"{function!r} is no function that workers can find; write one in a module")
+    if "<" in name or "." in name:
+        what = "a lambda" if "<lambda>" in name else f"{name}, a function inside another or a method"
+        raise JobError(f"workers cannot find {what}: move it to the top of its module")
+    if module == "__main__":
+        main = sys.modules["__main__"]
+        spec = getattr(main, "__spec__", None)
+        if spec is not None:
+            module = str(spec.name)  # started by `python -m`
+        elif not getattr(main, "__file__", None):
+            raise JobError(f"workers cannot find {name}, which was typed in: write it in a module")
+    return f"{module}:{name}"
