@@ -42,6 +42,7 @@ __all__ = [
     "FromWorker",
     "Goodbye",
     "Hello",
+    "Invitation",
     "Leaving",
     "Progressed",
     "Retracted",
@@ -58,6 +59,7 @@ __all__ = [
     "encode",
     "frame",
     "piece_head",
+    "server_name",
 ]
 
 VERSION = 1
@@ -236,6 +238,24 @@ class Goodbye(msgspec.Struct, frozen=True, tag="goodbye"):
 
 ToWorker = Welcome | Assigned | Accepted | Deliver | Delivered | Retracted | Room | Goodbye
 
+# To whoever starts a worker elsewhere, and by that to the worker: as JSON on its standard input, or in its event.
+
+
+class Invitation(msgspec.Struct, frozen=True):
+    """All that a worker needs to know to come. The token is secret."""
+
+    address: Annotated[str, Meta(pattern=r"^.+:\d{1,5}\Z", max_length=300)]
+    """`host:port` of the coordinator."""
+    job: Annotated[str, Meta(max_length=100)]
+    worker: Annotated[int, Meta(ge=0)]
+    token: Annotated[str, Meta(max_length=400)]
+    ca: Annotated[str, Meta(max_length=16384)]
+    """The certificate (PEM) that signed the coordinator's, which is for `server_name(job)`: trust nothing else."""
+
+    def __repr__(self) -> str:
+        return f"Invitation({self.address!r}, {self.job!r}, {self.worker!r})"
+
+
 encode = msgspec.msgpack.Encoder().encode
 _from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
@@ -266,3 +286,8 @@ def frame(message: FromWorker | ToWorker) -> bytes:
 def piece_head(stream: int, size: int) -> bytes:
     """What goes before `size` bytes of a stream's payload."""
     return HEAD.pack(size + 1 + STREAM.size, PIECE) + STREAM.pack(stream)
+
+
+def server_name(job: str) -> str:
+    """What a job's coordinator is called in its certificate, and by workers when they begin TLS: one label of DNS."""
+    return job.replace(".", "-")
