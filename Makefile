@@ -54,7 +54,7 @@ $(READY): pyproject.toml constraints.txt setup.py
 	# A Python without Python.h borrows that of another one, which needs no root.
 	$(BIN)/python codec/build.py --headers >/dev/null 2>&1 || \
 		{ $(BIN)/pip install --quiet --constraint constraints.txt uv && $(BIN)/uv python install 3.13; } || true
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[aws,deploy,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[aws,deploy,dev,mu]'
 	touch $@
 
 clean:
