@@ -62,9 +62,13 @@ class Service:
         except TooLarge as error:
             return _refused(413, "RequestEntityTooLargeException", str(error))
         except Throttled as error:
-            return _throttled(request.body, str(error))
+            if _from_api(request.body):
+                return _gateway(429, "refused", "Too Many Requests", {"Retry-After": "1"})
+            return _refused(429, "TooManyRequestsException", str(error))
         except (ClientError, BotoCoreError, OSError) as error:
             return _refused(502, "ServiceException", f"the function could not be fetched: {error}")
+        if result.failed and _from_api(request.body):
+            return _gateway(502, "failed", "Internal server error")
         return Response(500 if result.failed else 200, result.body)
 
     async def reap(self) -> None:
@@ -93,12 +97,18 @@ class Service:
             out.write(f"{time.strftime('%H:%M:%S')} {line}\n")
 
 
-def _throttled(event: bytes, message: str) -> Response:
-    """API Gateway's callers get a 429. ministack cannot be told so in another way than as the function's answer."""
-    if b'"requestContext"' not in event:
-        return _refused(429, "TooManyRequestsException", message)
-    told = {"statusCode": 429, "headers": {"Content-Type": "application/json", "Retry-After": "1"}}
-    return Response(200, json.dumps(told | {"body": json.dumps({"message": "Too Many Requests"})}).encode())
+def _from_api(event: bytes) -> bool:
+    return b'"requestContext"' in event
+
+
+def _gateway(status: int, code: str, message: str, more: Mapping[str, str] | None = None) -> Response:
+    """What API Gateway says when a function is throttled or fails, in the words that the stack gives it (infra/api.py).
+
+    ministack would tell callers what is inside instead, unless it gets this as the function's own answer.
+    """
+    body = json.dumps({"error": {"code": code, "message": message}})
+    headers = {"Content-Type": "application/json", **(more or {})}
+    return Response(200, json.dumps({"statusCode": status, "headers": headers, "body": body}).encode())
 
 
 def _refused(status: int, kind: str, message: str) -> Response:

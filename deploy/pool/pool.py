@@ -1,10 +1,16 @@
-"""Which environment takes a call: a free one of the function, the one used last first, or a new one."""
+"""Which environment takes a call: a free one of the function, the one used last first, or whichever is ready first.
+
+Where none is free a new one is started, and the call takes that, or one that another call gives back meanwhile. So a
+thousand calls at once do not start a thousand environments on two processors, and Lambda hands them out the same way.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -28,13 +34,15 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where environments run, how long a free one is kept, how many there may be; `python` is the functions'."""
+    """Where environments run, how long a free one is kept, how many calls there may be; `python` is the functions'."""
 
     python: Path
     folder: Path
     isolated: bool
     limit: int = 1000
     idle_s: float = 600.0
+    starts: int = 2 * (os.cpu_count() or 1)
+    """How many are started at once; more would only be slower together."""
     trusted: str = ""
     """The file of the certificates that functions trust; empty for the usual ones."""
 
@@ -50,6 +58,11 @@ class Pool:
         self._say = say
         self._free: dict[Function, list[Environment]] = {}
         self._busy: set[Environment] = set()
+        self._begun: set[Environment] = set()  # not ready yet
+        self._calls: Counter[str] = Counter()
+        self._waiting: dict[Function, deque[asyncio.Future[Environment | Result]]] = {}
+        self._starting: set[asyncio.Task[None]] = set()
+        self._starts = asyncio.Semaphore(place.starts)
         self._numbers = count(1)
         self._root = place.folder / "root"
         self._root.mkdir(parents=True, exist_ok=True)
@@ -62,21 +75,14 @@ class Pool:
         if len(call.event) > MOST_BYTES:
             raise TooLarge(f"{len(call.event):,} bytes; a call takes {MOST_BYTES:,}")
         self._admit(function)
-        environment, cold = await self._environment(function)
-        if isinstance(environment, Result):
-            return environment
-        self._say(function, f"START RequestId: {call.request_id} Version: {function.version}")
-        began = time.monotonic()
+        self._calls[function.name] += 1
         try:
-            result = await environment.call(call)
-        except (TimedOut, Crashed) as error:
-            kind = "Sandbox.Timedout" if isinstance(error, TimedOut) else "Runtime.ExitError"
-            result = _failure(kind, f"RequestId: {call.request_id} Error: {error}")
+            environment = await self._environment(function)
+            if isinstance(environment, Result):
+                return environment
+            result = await self._run(environment, call)
         finally:
-            self._busy.discard(environment)
-        self._report(environment, call, (time.monotonic() - began) * 1000, cold)
-        if environment.alive:
-            self._free.setdefault(function, []).append(environment)
+            self._calls[function.name] -= 1
         if len(result.body) > MOST_BYTES:
             size = f"Response payload size exceeded maximum allowed payload size ({MOST_BYTES} bytes)."
             return _failure("Function.ResponseSizeTooLarge", size)
@@ -91,7 +97,9 @@ class Pool:
 
     async def close(self) -> None:
         """End every environment."""
-        everyone = [*self._busy, *(each for free in self._free.values() for each in free)]
+        for each in self._starting:
+            each.cancel()
+        everyone = [*self._busy, *self._begun, *(each for free in self._free.values() for each in free)]
         await asyncio.gather(*(each.stop() for each in everyone))
         self._free.clear()
 
@@ -105,33 +113,80 @@ class Pool:
 
     def _admit(self, function: Function) -> None:
         """Raise Throttled at a limit: the account's, or what is reserved for all versions of a function."""
-        if len(self._busy) >= self._place.limit:
+        if self._calls.total() >= self._place.limit:
             raise Throttled(f"Rate Exceeded: {self._place.limit} environments of the account are busy")
-        busy = sum(each.function.name == function.name for each in self._busy)
-        if function.reserved is not None and busy >= function.reserved:
+        if function.reserved is not None and self._calls[function.name] >= function.reserved:
             raise Throttled(
                 f"Rate Exceeded: all {function.reserved} environments reserved for {function.name} are busy"
             )
 
-    async def _environment(self, function: Function) -> tuple[Environment | Result, bool]:
+    async def _environment(self, function: Function) -> Environment | Result:
+        """An environment for a call; a result where none could be started."""
         free = self._free.get(function, [])
         while free:
             environment = free.pop()
             if environment.alive:
-                self._busy.add(environment)
-                return environment, False
-        number = next(self._numbers)
-        environment = Environment(function, number, lambda line: self._say(function, line))
+                return environment
+        ready: asyncio.Future[Environment | Result] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(function, deque()).append(ready)
+        # One start for each call that waits: whatever others give back, no call waits in vain.
+        starting = asyncio.create_task(self._add(function))
+        self._starting.add(starting)
+        starting.add_done_callback(self._starting.discard)
+        return await ready
+
+    async def _add(self, function: Function) -> None:
+        """Start an environment, unless by now no call waits for one."""
+        async with self._starts:
+            if not self._waiting.get(function):
+                return
+            number = next(self._numbers)
+            environment = Environment(function, number, lambda line: self._say(function, line))
+            self._begun.add(environment)
+            try:
+                await self._start(environment, number)
+            except Exception as error:  # noqa: BLE001  the call that waits hears of it
+                if waiting := self._first_waiting(function):
+                    if isinstance(error, Crashed):
+                        waiting.set_result(_init_failure(str(error)))
+                    else:
+                        waiting.set_exception(error)
+            else:
+                self._give(environment)
+            finally:
+                self._begun.discard(environment)
+
+    def _give(self, environment: Environment) -> None:
+        """To the call that has waited longest, or to whichever comes."""
+        if waiting := self._first_waiting(environment.function):
+            waiting.set_result(environment)
+            return
+        self._free.setdefault(environment.function, []).append(environment)
+
+    def _first_waiting(self, function: Function) -> asyncio.Future[Environment | Result] | None:
+        waiting = self._waiting.get(function, deque())
+        while waiting:
+            if not (first := waiting.popleft()).done():
+                return first
+        return None
+
+    async def _run(self, environment: Environment, call: Call) -> Result:
+        """Have an environment run a call, with Lambda's lines about it."""
+        function, cold = environment.function, not environment.calls
         self._busy.add(environment)
+        self._say(function, f"START RequestId: {call.request_id} Version: {function.version}")
+        began = time.monotonic()
         try:
-            await self._start(environment, number)
-        except Crashed as error:
+            result = await environment.call(call)
+        except (TimedOut, Crashed) as error:
+            kind = "Sandbox.Timedout" if isinstance(error, TimedOut) else "Runtime.ExitError"
+            result = _failure(kind, f"RequestId: {call.request_id} Error: {error}")
+        finally:
             self._busy.discard(environment)
-            return _init_failure(str(error)), True
-        except BaseException:
-            self._busy.discard(environment)
-            raise
-        return environment, True
+        self._report(environment, call, (time.monotonic() - began) * 1000, cold)
+        if environment.alive:
+            self._give(environment)
+        return result
 
     async def _start(self, environment: Environment, number: int) -> None:
         function, place = environment.function, self._place

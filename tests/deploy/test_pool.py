@@ -139,7 +139,7 @@ def test_an_environment_is_kept_and_has_its_own_tmp(tmp_path: Path, isolated: bo
         if isolated:
             assert first["task"] == "/var/task"
             assert set(first["tmp"]) <= {"marker", *Path(sys.prefix).parts, *Path(sys.base_prefix).parts}
-        both = await asyncio.gather(*(trial.call(function, sleep=0.3) for _ in range(2)))
+        both = await asyncio.gather(*(trial.call(function, sleep=2) for _ in range(2)))
         assert len({each["pid"] for each in both}) == 2
         assert sorted(each["found"] for each in both) == [False, True], "a new environment has an empty /tmp"
         assert trial.pool.counts() == {"trial": {"busy": 0, "free": 2}}
@@ -253,6 +253,18 @@ def test_no_more_environments_than_allowed(tmp_path: Path) -> None:
     async def work() -> None:
         results = await asyncio.gather(*(trial.call(function, sleep=0.5) for _ in range(3)), return_exceptions=True)
         assert [isinstance(each, Throttled) for each in results] == [False, False, True]
+
+    trial.run(work)
+
+
+def test_a_call_takes_the_environment_that_is_ready_first(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, isolated=False, starts=1)
+    function = write_function(tmp_path, f"import time; time.sleep(0.5)\n{HANDLER}")
+
+    async def work() -> None:
+        told = await asyncio.gather(*(trial.call(function) for _ in range(20)))
+        assert len({each["pid"] for each in told}) < 10
+        assert sorted(each["calls"] for each in told)[-1] > 2
 
     trial.run(work)
 
