@@ -4,11 +4,12 @@ A frame is a length (4 bytes, big-endian, of what follows), a kind (1 byte) and 
 
     kind 0   control: a MessagePack of one of the types below
     kind 1   a piece: the number of a stream (4 bytes, big-endian) and bytes of its payload
+    kind 2   control with open files, on one machine: how many (2 bytes, big-endian), and a MessagePack as in kind 0
 
 A stream is one message on its way from or to a worker: a `Send` or `Deliver`, its pieces, a `Sent` or `Delivered`.
 Numbers of streams are the sender's to choose, rising; a small payload comes in one piece with its beginning and end.
 The same frames go over TLS to workers elsewhere and over a Unix socket to workers on this machine, where open files
-(SCM_RIGHTS) stand in for pieces and for the store.
+(SCM_RIGHTS) stand in for pieces and for the store: a `Send` or `Deliver` without payload has one.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ from mu.job import Name, Task
 
 __all__ = [
     "CONTROL",
+    "COUNT",
+    "FILES",
     "HEAD",
     "LARGEST_FRAME",
     "LARGEST_MESSAGE",
     "PIECE",
     "PIECE_BYTES",
     "STREAM",
+    "UNKNOWN",
     "VERSION",
     "Accepted",
     "Add",
@@ -39,7 +43,9 @@ __all__ = [
     "Delivered",
     "Done",
     "Failed",
+    "Freed",
     "FromWorker",
+    "Given",
     "Goodbye",
     "Hello",
     "Invitation",
@@ -66,7 +72,9 @@ VERSION = 1
 HEAD = struct.Struct(">IB")
 """Length and kind."""
 STREAM = struct.Struct(">I")
-CONTROL, PIECE = 0, 1
+COUNT = struct.Struct(">H")
+"""Of open files."""
+CONTROL, PIECE, FILES = 0, 1, 2
 PIECE_BYTES = 1 << 18
 """Of payload in a piece: the best rate beside small messages that must not wait."""
 LARGEST_FRAME = 1 << 20
@@ -77,6 +85,8 @@ Stream = Annotated[int, Meta(ge=0, lt=1 << 32)]
 Size = Annotated[int, Meta(ge=0, le=LARGEST_MESSAGE)]
 Digest = Annotated[bytes, Meta(min_length=16, max_length=16)]
 """BLAKE2b of 16 bytes: tells whether two runs did the same, and whether bytes came whole."""
+UNKNOWN = bytes(16)
+"""Stands for a digest that the receiver computes if it comes to need it."""
 Text = Annotated[str, Meta(max_length=4096)]
 Long = Annotated[str, Meta(max_length=65536)]
 
@@ -135,11 +145,14 @@ class Waiting(msgspec.Struct, frozen=True, tag="waiting"):
 
 
 class Stored(msgspec.Struct, frozen=True, tag="stored"):
-    """An object is in the store. Locally an open file comes with it."""
+    """An object is in the store. On one machine that may be the coordinator's memory: the object comes with this, in
+    `payload` if it is small, else in an open file."""
 
     name: Name
     size: Annotated[int, Meta(ge=0)]
     digest: Digest
+    """Or UNKNOWN, of an open file."""
+    payload: Annotated[bytes, Meta(max_length=PIECE_BYTES)] | None = None
 
 
 class Add(msgspec.Struct, frozen=True, tag="add"):
@@ -190,11 +203,23 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
     alive_s: float
 
 
+class Given(msgspec.Struct, frozen=True, array_like=True):
+    """An object, or several one after the other, in an open file."""
+
+    name: Name
+    file: Annotated[int, Meta(ge=0)]
+    """Which of those that come with the message."""
+    start: Annotated[int, Meta(ge=0)]
+    size: Annotated[int, Meta(ge=0)]
+
+
 class Assigned(msgspec.Struct, frozen=True, tag="assigned"):
     """Run this."""
 
     run: int
     task: Task
+    given: tuple[Given, ...] = ()
+    """What it fetches, where the store is the coordinator's memory."""
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
@@ -230,13 +255,19 @@ class Room(msgspec.Struct, frozen=True, tag="room"):
     """Go on adding."""
 
 
+class Freed(msgspec.Struct, frozen=True, tag="freed"):
+    """Nobody reads this object of yours any more: its memory can serve again. On one machine only."""
+
+    name: Name
+
+
 class Goodbye(msgspec.Struct, frozen=True, tag="goodbye"):
     """There is nothing to do for you any more, or what you do is not wanted."""
 
     reason: Text = ""
 
 
-ToWorker = Welcome | Assigned | Accepted | Deliver | Delivered | Retracted | Room | Goodbye
+ToWorker = Welcome | Assigned | Accepted | Deliver | Delivered | Retracted | Room | Freed | Goodbye
 
 # To whoever starts a worker elsewhere, and by that to the worker: as JSON on its standard input, or in its event.
 
