@@ -120,7 +120,7 @@ RECIPES = {
         # A worker runs for minutes, and the zip is close to the limit.
         Recipe("video", ("numpy", "av"), left_out=NUMPY + AV, bytecode=False),
         Recipe("vision", ("numpy", "onnxruntime", "pillow"), left_out=NUMPY + ONNXRUNTIME + PILLOW),
-        Recipe("code", ("msgspec",), ("codec", "vision", "pipelines"), PROJECT),
+        Recipe("code", ("msgspec",), ("codec", "mu", "vision", "pipelines"), PROJECT),
         # No layer: what `fastslow codec publish` takes, in place of the one in the layer.
         Recipe("codec", project=("codec",), left_out=PROJECT),
     )
