@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mu.errors import BackendError, Missing, Refused
-from mu.store import LARGEST_OBJECT, check_name
+from mu.store.names import LARGEST_OBJECT, check_name
 
 __all__ = ["FolderStore"]
 

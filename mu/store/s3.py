@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from mu.digest import digest
 from mu.errors import JobError, Missing, Refused, TransferFailed
-from mu.store import LARGEST_OBJECT, check_name
 from mu.store.bucket import Bucket
+from mu.store.names import LARGEST_OBJECT, check_name
 
 __all__ = ["S3Store"]
 
