@@ -9,18 +9,15 @@ Messages and objects form no circle: who waits, waits for one that comes before 
 from __future__ import annotations
 
 import hashlib
-import heapq
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from mu.errors import JobError
 
-__all__ = ["Edge", "Job", "Key", "Limits", "Task", "argument", "in_order", "objects_of"]
+__all__ = ["Edge", "Job", "Key", "Limits", "Task", "argument"]
 
 _PART = r"[A-Za-z0-9_=+-][A-Za-z0-9._=+-]*"
 Name = Annotated[str, Meta(pattern=rf"^{_PART}(/{_PART})*\Z", max_length=200)]
@@ -99,7 +96,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     order: Literal["blocking", "given"] = "blocking"
     """Who starts first: the task that the longest row of others waits for, or the one that was named first."""
     temporary: tuple[str, ...] = ()
-    """Objects whose names begin like this are dropped when all that fetch them have committed."""
+    """Objects whose names begin like this are dropped when all that fetch them have committed; no task that is added
+    later may fetch them."""
 
     def __post_init__(self) -> None:
         whole = (("workers", 1, 100_000), ("slots", 1, 100_000), ("ahead", 0, 1_000_000), ("tries", 1, 100))
@@ -128,9 +126,6 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         return f"{self.name.replace('/', '-')[:40]}-{hashlib.sha256(encoded).hexdigest()[:16]}"
 
 
-T = TypeVar("T")
-
-
 def argument(value: Any) -> msgspec.Raw:
     """A program's argument as a task holds it. Raises JobError for what is too large or no plain data."""
     try:
@@ -140,65 +135,3 @@ def argument(value: Any) -> msgspec.Raw:
     if len(encoded) > LARGEST_ARGUMENT:
         raise JobError(f"an argument of {len(encoded)} bytes is too large: store it as an object")
     return msgspec.Raw(encoded)
-
-
-def objects_of(tasks: Iterable[Task]) -> Mapping[str, list[str]]:
-    """Who makes what: names of tasks by the names (or beginnings) of objects."""
-    makers: dict[str, list[str]] = defaultdict(list)
-    for task in tasks:
-        for name in task.stores:
-            makers[name].append(task.name)
-    return makers
-
-
-def in_order(tasks: Collection[Task], known: Mapping[str, Task]) -> list[Task]:
-    """The tasks so that each comes after those it waits for, else as given; `known` are already in the job.
-
-    Raises JobError for a circle, for a name that is there twice, for edges whose two ends do not agree, and for an
-    edge from a task that is not there. A message may go to a task that is added later.
-    """
-    new = {task.name: task for task in tasks}
-    if len(new) != len(tasks) or new.keys() & known.keys():
-        names = [task.name for task in tasks]
-        twice = next(name for name in names if name in known or names.count(name) > 1)
-        raise JobError(f"two tasks are called {twice}")
-    makers = objects_of([*known.values(), *tasks])
-    prefixes = [name for name in makers if name.endswith("/")]
-    before: dict[str, set[str]] = {name: set() for name in new}
-    for task in tasks:
-        for edge in task.receives:
-            sender = new.get(edge.task) or known.get(edge.task)
-            if sender is None:
-                raise JobError(f"{task.name} receives {edge.name} from {edge.task}, which is no task of the job")
-            if Edge(task.name, edge.name) not in sender.sends:
-                raise JobError(f"{task.name} receives {edge.name} from {edge.task}, which does not send it")
-            before[task.name].add(edge.task)
-        for edge in task.sends:
-            receiver = new.get(edge.task) or known.get(edge.task)
-            if receiver is not None and Edge(task.name, edge.name) not in receiver.receives:
-                raise JobError(f"{task.name} sends {edge.name} to {edge.task}, which does not receive it")
-        for name in task.fetches:
-            for source in (name, *(prefix for prefix in prefixes if name.startswith(prefix))):
-                before[task.name].update(makers.get(source, ()))
-    position = {task.name: number for number, task in enumerate(tasks)}
-    after: dict[str, list[str]] = defaultdict(list)
-    left = {}
-    for name, others in before.items():
-        left[name] = len(inside := others & new.keys())
-        for other in inside:
-            after[other].append(name)
-    ready = [position[name] for name, count in left.items() if not count]
-    heapq.heapify(ready)
-    names = [task.name for task in tasks]
-    ordered = []
-    while ready:
-        name = names[heapq.heappop(ready)]
-        ordered.append(new[name])
-        for other in after[name]:
-            left[other] -= 1
-            if not left[other]:
-                heapq.heappush(ready, position[other])
-    if len(ordered) < len(tasks):
-        circle = ", ".join(sorted(name for name, count in left.items() if count)[:5])
-        raise JobError(f"tasks wait for each other in a circle: {circle}")
-    return ordered
