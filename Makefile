@@ -6,10 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench fuzz arm64 codec clean help
+.PHONY: demo up down test check bench fuzz arm64 codec clean help
 
 help:
 	@echo "make demo   encode a clip, VIDEO=file or one made for it, beside plain libvpx and plain chunks"
+	@echo "make up     run the deployed stack on this machine, and say how to call it; make down ends it"
 	@echo "make test   run every test"
 	@echo "make check  lint, formatting, types, layers of the house"
 	@echo "make fuzz   look for inputs that break the codec, a minute for each kind (SECONDS=60)"
@@ -19,6 +20,12 @@ help:
 
 demo: codec
 	$(BIN)/python -m bench.demo $(if $(VIDEO),"$(VIDEO)")
+
+up: codec
+	$(BIN)/fastslow local up
+
+down: $(READY)
+	$(BIN)/fastslow local down
 
 test: codec
 	$(BIN)/python -m pytest -n logical --dist worksteal

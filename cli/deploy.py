@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+from cli.doctor import checked, named, show
 from cli.errors import Failure, told_when_deploying
 
 _settings = click.option(
@@ -18,34 +17,44 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 @_settings
 @_yes
 @click.option("--estimate", is_flag=True, help="Say what it would cost, and deploy nothing.")
-def deploy(settings: tuple[str, ...], yes: bool, estimate: bool) -> None:
+@click.option("--force", is_flag=True, help="Deploy though `fastslow doctor` says that it would fail.")
+def deploy(settings: tuple[str, ...], yes: bool, estimate: bool, force: bool) -> None:
     """Deploy the stack to the account that your AWS credentials are for, and bootstrap CDK there if need be.
 
-    Packages are built first; then it says what the idle stack costs a month, and asks.
+    Packages are built first; then it says what the idle stack costs a month, looks at the account as `fastslow doctor`
+    does, and asks.
     """
+    chosen = checked(settings)
     with told_when_deploying():
-        from deploy import cost, tools
-        from deploy.account import Account
+        from deploy import account, cost, tools
+        from deploy.assembly import Assembly
+        from deploy.doctor.checks import account_checks
+        from deploy.doctor.finding import examine, failed
 
         click.echo("building packages, synthesising", err=True)
         work = tools.ROOT / "build" / "deploy"
         work.mkdir(parents=True, exist_ok=True)
-        template = tools.synthesise(work / "cdk", _checked(settings), log=work / "cdk.log")
-        app = ["--app", str(template.parent)]
-        lines = cost.estimate(template)
+        assembly = Assembly(tools.synthesise(work / "cdk", chosen, log=work / "cdk.log"))
+        lines = cost.estimate(assembly.template)
         for line in lines:
             price = "unknown" if line.dollars is None else f"{line.dollars:.2f} $"
             click.echo(f"{price:>9}  {line.what}", err=not estimate)
         click.echo(f"idle: {cost.total(lines)}, by us-east-1's prices of {cost.AS_OF}", err=not estimate)
         if estimate:
             return
-        account = Account()
-        number = account.who()
+        region = account.region()
+        findings = examine(account_checks(account.clients(), region, lambda: assembly))
+        show([each for each in findings if each.grade != "ok"], err=True)
+        if (bad := failed(findings)) and not force:
+            raise Failure(f"nothing was deployed, for it would fail: {named(bad)}; --force tries all the same")
+        number = account.Account().who()
         if not yes:
-            click.confirm(f"Deploy {_stack(template)} to account {number}?", abort=True, err=True)
-        if not account.resources("CDKToolkit"):
-            _cdk(["bootstrap", *app], tools.environment())
-        _cdk(["deploy", *app, "--require-approval", "never"], tools.environment())
+            click.confirm(f"Deploy {assembly.stack} to account {number}, region {region}?", abort=True, err=True)
+        # What `cdk` is told to go by is what was looked at.
+        app, environment = ["--app", str(assembly.folder)], tools.environment(AWS_REGION=region)
+        if any((each.check, each.grade) == ("bootstrap", "warning") for each in findings):
+            _cdk(["bootstrap", *app], environment)
+        _cdk(["deploy", *app, "--require-approval", "never"], environment)
 
 
 @click.command(short_help="Remove the stack from an account.")
@@ -58,9 +67,9 @@ def destroy(settings: tuple[str, ...], yes: bool) -> None:
     """
     with told_when_deploying():
         from deploy import tools
-        from deploy.account import Account
+        from deploy.account import Account, region
 
-        account, given = Account(), _checked(settings)
+        account, given = Account(), checked(settings)
         name, number = given.get("name", "fastslow"), account.who()
         resources = account.resources(name)
         if not resources:
@@ -71,28 +80,18 @@ def destroy(settings: tuple[str, ...], yes: bool) -> None:
             click.echo(f"{each.objects:9,} objects, {each.bytes / 1e6:,.1f} MB  s3://{each.bucket}", err=True)
         if not yes and click.prompt(f"Type {name} to delete all of it", err=True) != name:
             raise click.Abort
+        environment = tools.environment(AWS_REGION=region())
         context = [part for each in settings for part in ("-c", each)]
         for last in (False, True):
             for each in account.held(name):
                 account.empty(each.bucket)
             try:
-                _cdk(["destroy", "--force", *context], tools.environment())
+                _cdk(["destroy", "--force", *context], environment)
                 break
             except Failure:
                 if last or not any(each.objects for each in account.held(name)):
                     raise
                 click.echo("S3 wrote to the log of accesses in the meantime; once more", err=True)
-
-
-def _checked(settings: tuple[str, ...]) -> dict[str, str]:
-    for each in settings:
-        if "=" not in each:
-            raise click.UsageError(f"-c wants NAME=VALUE, not {each!r}")
-    return dict(each.split("=", 1) for each in settings)
-
-
-def _stack(template: Path) -> str:
-    return template.name.removesuffix(".template.json")
 
 
 def _cdk(arguments: list[str], environment: dict[str, str]) -> None:

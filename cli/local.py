@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.doctor import checked
 from cli.errors import Failure, told_when_deploying
 
 if TYPE_CHECKING:
@@ -38,9 +39,7 @@ def up(
     context: click.Context, settings: tuple[str, ...], model: str | None, library: Path | None, as_json: bool
 ) -> None:
     """Start a cloud on loopback, deploy this project's app to it, publish a model, and say how to call it."""
-    for each in settings:
-        if "=" not in each:
-            raise click.UsageError(f"-c wants NAME=VALUE, not {each!r}")
+    chosen = checked(settings)
     began = time.monotonic()
 
     def tell(what: str) -> None:
@@ -49,7 +48,7 @@ def up(
     with told_when_deploying():
         from deploy import local as stack
 
-        state = stack.up(dict(each.split("=", 1) for each in settings), tell)
+        state = stack.up(chosen, tell)
         active = _publish(context, state, model, library, tell)
         if active:
             _warm(state, tell)

@@ -16,6 +16,7 @@ from typing import NoReturn
 import click
 
 from cli.deploy import deploy, destroy
+from cli.doctor import doctor
 from cli.encode import encode
 from cli.local import local
 from cli.models import models
@@ -41,6 +42,7 @@ fastslow.add_command(codec)
 fastslow.add_command(encode)
 fastslow.add_command(models)
 fastslow.add_command(local)
+fastslow.add_command(doctor)
 fastslow.add_command(deploy)
 fastslow.add_command(destroy)
 fastslow.add_command(vp8)

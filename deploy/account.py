@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, TypeVar
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
 from deploy.errors import CloudRefused
 
 T = TypeVar("T")
+Clients = Callable[[str], Any]
+"""Makes the client of boto3 for a service."""
+
+
+def region() -> str:
+    """The region that the environment names, in the order in which `cdk` looks; empty when it names none.
+
+    boto3 alone knows nothing of AWS_REGION, and `cdk` alone takes us-east-1 where there is none.
+    """
+    for name in ("AWS_REGION", "AMAZON_REGION", "AWS_DEFAULT_REGION", "AMAZON_DEFAULT_REGION"):
+        if named := os.environ.get(name):
+            return named
+    try:
+        return boto3.Session().region_name or ""
+    except ProfileNotFound:
+        return ""
+
+
+def clients() -> Clients:
+    """Makes clients for the environment's credentials and region, from any thread; none of them waits for long."""
+    lock, config = Lock(), Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3})
+
+    def client(service: str) -> Any:
+        with lock:  # boto3's session is not made for threads, its clients are
+            return boto3.client(service, region_name=region() or None, config=config)
+
+    return client
 
 
 @dataclass(frozen=True)
@@ -26,8 +56,8 @@ class Held:
 class Account:
     """The account and region that the environment's credentials are for. Every method raises CloudRefused."""
 
-    def __init__(self, client: Callable[[str], Any] = boto3.client) -> None:
-        self._client = client
+    def __init__(self, client: Clients | None = None) -> None:
+        self._client = client or clients()
 
     def who(self) -> str:
         """The number of the account, which also tells whether there are credentials."""
@@ -41,12 +71,23 @@ class Account:
             found = [each for page in pages for each in page["StackResourceSummaries"]]
             return [(each["ResourceType"], each.get("PhysicalResourceId", "")) for each in found]
 
-        try:
-            return self._ask(ask)
-        except CloudRefused as error:
-            if "does not exist" in str(error):
-                return []
-            raise
+        return self._unless("does not exist", ask) or []
+
+    def stack(self, name: str) -> dict[str, Any] | None:
+        """What CloudFormation says of a stack; None when there is no such stack."""
+
+        def ask() -> dict[str, Any]:
+            return dict(self._client("cloudformation").describe_stacks(StackName=name)["Stacks"][0])
+
+        return self._unless("does not exist", ask)
+
+    def parameter(self, name: str) -> str:
+        """The value of a parameter in SSM; empty when there is no such parameter."""
+
+        def ask() -> str:
+            return str(self._client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
+
+        return self._unless("ParameterNotFound", ask) or ""
 
     def held(self, stack: str) -> list[Held]:
         """The stack's buckets and what is in them."""
@@ -76,6 +117,15 @@ class Account:
             return Held(bucket, len(sizes), sum(sizes))
 
         return self._ask(ask)
+
+    def _unless(self, missing: str, ask: Callable[[], T]) -> T | None:
+        """What `ask` gives, or None where the account says that there is no such thing."""
+        try:
+            return self._ask(ask)
+        except CloudRefused as error:
+            if missing in str(error):
+                return None
+            raise
 
     def _ask(self, ask: Callable[[], T]) -> T:
         try:

@@ -10,13 +10,22 @@ from pathlib import Path
 from typing import Any
 
 AS_OF = "21 November 2026"
-"""When the prices below, those of us-east-1 in US dollars without free tiers, were written down."""
+"""When the prices below, those of us-east-1 in US dollars without free tiers, were compared with what others quote of
+the pages that are named beside them."""
 HOURS = 730
+# aws.amazon.com/ec2/pricing/on-demand, Linux, an hour
 MACHINES = {"t4g.nano": 0.0042, "t4g.micro": 0.0084, "t4g.small": 0.0168, "t4g.medium": 0.0336, "t4g.large": 0.0672}
 MACHINES |= {"t3.nano": 0.0052, "t3.micro": 0.0104, "t3.small": 0.0208, "t3.medium": 0.0416, "t3.large": 0.0832}
-ADDRESS, VOLUME_GB, METRIC, ALARM, DASHBOARD = 0.005, 0.08, 0.30, 0.10, 3.0
+MACHINES |= {"c7g.medium": 0.0363, "c7g.large": 0.0725, "c7g.xlarge": 0.145, "c7g.2xlarge": 0.29}
+# aws.amazon.com/vpc/pricing and /privatelink/pricing, an hour; an endpoint in each of its zones
+ADDRESS, NAT_GATEWAY, ENDPOINT = 0.005, 0.045, 0.01
+VOLUME_GB = 0.08  # aws.amazon.com/ebs/pricing, gp3, a month
+# aws.amazon.com/cloudwatch/pricing, a month: the first 10,000 metrics, alarms of a minute's resolution
+METRIC, ALARM, DASHBOARD = 0.30, 0.10, 3.0
 MONITORING_METRICS, OWN_METRICS = 7, 12
+# aws.amazon.com/lambda/pricing, the first tier; a snapshot is kept, at the function's memory, for every version
 GB_SECOND = {"arm64": 0.0000133334, "x86_64": 0.0000166667}
+SNAPSHOT_GB_SECOND = 0.0000015046
 WARM_S = 0.5
 """For which a call for warmth holds its environment."""
 
@@ -54,13 +63,19 @@ def _lines(by_kind: Mapping[str, list[Any]]) -> Iterator[Line]:
         yield Line(f"its volume, {size} GB gp3", VOLUME_GB * size)
         yield Line(f"its detailed monitoring, {MONITORING_METRICS} metrics", METRIC * MONITORING_METRICS)
     if gateways := len(by_kind.get("EC2::NatGateway", [])):
-        yield Line(f"{gateways} NAT gateways", None)
+        yield Line(f"{gateways} NAT gateways", NAT_GATEWAY * HOURS * gateways)
+    if zones := sum(len(each.get("SubnetIds", [])) for each in by_kind.get("EC2::VPCEndpoint", [])):
+        yield Line(f"interface endpoints in {zones} zones", ENDPOINT * HOURS * zones)
     if alarms := len(by_kind.get("CloudWatch::Alarm", [])):
         yield Line(f"{alarms} alarms", ALARM * alarms)
     if pages := len(by_kind.get("CloudWatch::Dashboard", [])):
         yield Line("dashboard (the account's first three are free)", DASHBOARD * pages)
     yield Line(f"the functions' own metrics, at most {OWN_METRICS}", METRIC * OWN_METRICS)
     functions = {each["FunctionName"]: each for each in by_kind.get("Lambda::Function", [])}
+    for function in functions.values():
+        if "SnapStart" in function:
+            price = SNAPSHOT_GB_SECOND * HOURS * 3600 * function["MemorySize"] / 1024
+            yield Line(f"snapshot of {function['FunctionName']}, for each version that is kept", price)
     for rule in by_kind.get("Events::Rule", []):
         minutes = int(re.findall(r"rate\((\d+) minutes?\)", rule["ScheduleExpression"])[0])
         (caller,) = (each for name, each in functions.items() if name.endswith("-warmup"))

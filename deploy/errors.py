@@ -3,6 +3,7 @@
 DeployError
 ├── ToolMissing     a program is not on this machine and could not be brought here
 ├── ToolFailed      a program ran and failed
+├── Unready         this machine lacks what running the stack takes
 ├── CloudRefused    the account refused, or there are no credentials for one
 └── NotLoopback     an endpoint is not this machine: local commands touch no other
 """
@@ -20,6 +21,10 @@ class ToolMissing(DeployError):
 
 class ToolFailed(DeployError):
     """A program ran and failed; the message has the end of what it said."""
+
+
+class Unready(DeployError):
+    """This machine lacks what running the stack takes; the message says what, and what to do."""
 
 
 class CloudRefused(DeployError):

@@ -30,10 +30,25 @@ def functions_python() -> Path:
         if done.stdout.strip() == VERSION:
             return candidate
     raise ToolMissing(
-        f"the local stack runs functions under Python {VERSION}, as Lambda does, and there is none: looked at "
+        f"functions run under Python {VERSION}, as in Lambda, and there is none: looked at "
         f"{', '.join(looked)}. Install it (by your system's packages, pyenv or `uv python install {VERSION}`), or name "
         "it in FASTSLOW_PYTHON"
     )
+
+
+def brought_python() -> Path:
+    """An interpreter of VERSION, fetched by uv if there is none. Raises ToolMissing with where it looked, and why."""
+    try:
+        return functions_python()
+    except ToolMissing as missing:
+        uv = next(_uv(), None)
+        if os.environ.get("FASTSLOW_PYTHON") or not uv:
+            raise
+        done = subprocess.run([uv, "python", "install", VERSION], capture_output=True, text=True, check=False)
+        if done.returncode:
+            why = done.stderr.strip().splitlines()
+            raise ToolMissing(f"{missing}. uv could not fetch one: {why[-1] if why else done.returncode}") from missing
+    return functions_python()
 
 
 def _candidates() -> Iterator[Path]:
@@ -46,11 +61,16 @@ def _candidates() -> Iterator[Path]:
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
     for folder in sorted(pyenv.glob(f"{VERSION}*"), reverse=True):
         yield folder / "bin" / "python"
+    for uv in _uv():
+        done = subprocess.run([uv, "python", "find", VERSION], capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            yield Path(done.stdout.strip())
+
+
+def _uv() -> Iterator[str]:
     for uv in (shutil.which("uv"), str(Path(sys.executable).with_name("uv"))):
         if uv and Path(uv).exists():
-            done = subprocess.run([uv, "python", "find", VERSION], capture_output=True, text=True, check=False)
-            if done.returncode == 0:
-                yield Path(done.stdout.strip())
+            yield uv
 
 
 def environment(name: str, folder: Path) -> Path:
@@ -64,7 +84,7 @@ def environment(name: str, folder: Path) -> Path:
     with locked(folder.with_suffix(".lock")):
         if not (stamp.exists() and python.exists() and stamp.read_bytes() == pins.read_bytes()):
             shutil.rmtree(folder, ignore_errors=True)
-            _run([str(functions_python()), "-m", "venv", str(folder)])
+            _run([str(brought_python()), "-m", "venv", str(folder)])
             _run([str(python), "-m", "pip", "install", "--quiet", "--requirement", str(pins)])
             shutil.copy(pins, stamp)
     return python

@@ -21,6 +21,8 @@ from typing import Any
 import boto3
 
 from deploy import certificate, interpreters, processes, tools
+from deploy.doctor import machine
+from deploy.doctor.finding import examine, refuse
 from deploy.errors import DeployError, ToolFailed
 from deploy.loopback import only_loopback
 from deploy.processes import Process
@@ -83,17 +85,15 @@ def up(settings: Mapping[str, str], tell: Tell, home: Path = HOME, *, strict: bo
 
     `strict`: over TLS, and with every permission enforced.
     """
-    if not (tools.ROOT / "app.py").exists():
-        raise DeployError(
-            "the stack is deployed from a checkout of the project; there is no app.py beside the packages"
-        )
-    home.mkdir(parents=True, exist_ok=True)
     settings = {"arch": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64", **settings}
     wanted = fingerprint({**settings, "strict": str(strict)})
     found = running(home)
     if found and found.alive and found.deployed == wanted:
         tell("nothing changed since it was deployed")
         return found
+    for each in refuse(examine(machine.local_checks())):
+        tell(f"{each.check}: {each.found}")
+    home.mkdir(parents=True, exist_ok=True)
     template = _prepare(settings, tell, home)
     names = _functions(template)
     if found and not (found.alive and _names(home) == names and bool(found.trusted) == strict):

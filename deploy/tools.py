@@ -51,9 +51,10 @@ def environment(**more: str) -> dict[str, str]:
 def run_cdk(arguments: Sequence[str], *, env: Mapping[str, str], log: Path) -> None:
     """Run `cdk` in the project's folder and write what it says to `log`. Raises ToolFailed with the end of that."""
     with log.open("ab") as out:
+        before = out.tell()
         done = subprocess.run([*cdk(), *arguments], cwd=ROOT, env=dict(env), stdout=out, stderr=out, check=False)
     if done.returncode:
-        end = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
+        end = "\n".join(log.read_bytes()[before:].decode(errors="replace").splitlines()[-25:])
         raise ToolFailed(f"cdk {arguments[0]} failed; the end of {log}:\n{end}")
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from deploy import cost
 
 DEPLOY = Path(__file__).resolve().parents[2] / "docs" / "deploy.md"
 
 
-def template(folder: Path, *, machine: str = "t4g.small", minutes: str = "5 minutes", warm: int = 4) -> Path:
+def template(
+    folder: Path, *, machine: str = "t4g.small", minutes: str = "5 minutes", warm: int = 4, more: Any = None
+) -> Path:
     def function(name: str, memory: int, **variables: str) -> dict[str, object]:
         given = {"FunctionName": name, "MemorySize": memory, "Architectures": ["arm64"]}
         return {"Type": "AWS::Lambda::Function", "Properties": given | {"Environment": {"Variables": variables}}}
@@ -24,6 +27,7 @@ def template(folder: Path, *, machine: str = "t4g.small", minutes: str = "5 minu
         "r": {"Type": "AWS::Events::Rule", "Properties": {"ScheduleExpression": f"rate({minutes})"}},
         "c": function("x-classify", 1769),
         "w": function("x-warmup", 256, FASTSLOW_WARM_COUNT=str(warm)),
+        **(more or {}),
     }
     path = folder / "x.template.json"
     path.write_text(json.dumps({"Resources": resources}))
@@ -50,3 +54,19 @@ def test_a_machine_without_a_price_is_said_to_be_one(tmp_path: Path) -> None:
     lines = cost.estimate(template(tmp_path, machine="x9.huge"))
     assert lines[0] == cost.Line("coordinator, x9.huge", None)
     assert cost.total(lines).endswith("and what has no price here")
+
+
+def test_what_settings_add_has_its_price(tmp_path: Path) -> None:
+    more = {
+        "n": {"Type": "AWS::EC2::NatGateway"},
+        "gateway": {"Type": "AWS::EC2::VPCEndpoint", "Properties": {"RouteTableIds": ["a"]}},
+        "interface": {"Type": "AWS::EC2::VPCEndpoint", "Properties": {"SubnetIds": ["a", "b"]}},
+        "s": {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {"FunctionName": "x-fast", "MemorySize": 2048, "SnapStart": {"ApplyOn": "PublishedVersions"}},
+        },
+    }
+    lines = {line.what: line.dollars for line in cost.estimate(template(tmp_path, more=more))}
+    assert round(lines["1 NAT gateways"] or 0, 2) == 32.85
+    assert round(lines["interface endpoints in 2 zones"] or 0, 2) == 14.60
+    assert round(lines["snapshot of x-fast, for each version that is kept"] or 0, 1) == 7.9

@@ -49,6 +49,20 @@ def test_all_of_the_stack_is_there(stack: local.Running) -> None:
     assert (group["MinSize"], group["MaxSize"]) == (1, 1)
 
 
+def test_doctor_finds_it_deployed_and_in_order(stack: local.Running) -> None:
+    chosen = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    done = CliRunner().invoke(fastslow, ["doctor", "--json", *chosen], env=local.credentials(stack.cloud_url))
+    assert done.exit_code == 0, done.output
+    found = {each["check"]: each for each in json.loads(done.stdout)["findings"]}
+    assert found["credentials"]["facts"]["account"] == local.ACCOUNT
+    assert found["bootstrap"]["facts"]["version"] >= found["bootstrap"]["facts"]["needed"]
+    assert found["stack"]["facts"]["outputs"] == stack.outputs
+    assert found["concurrency"]["facts"]["wanted"] == {"fastslow-classify": 3, "fastslow-warmup": 1}
+    assert found["concurrency"]["facts"]["left"] == 996, "what is deployed has its own back"
+    assert found["packages"]["facts"]["zipped"].keys() == {"video", "vision", "code"}
+    assert found["quota"]["grade"] == "unknown", "this cloud has no Service Quotas, which stops nothing else"
+
+
 def test_a_second_up_has_nothing_to_do(stack: local.Running) -> None:
     said: list[str] = []
     assert local.up(SETTINGS, said.append, HOME) == stack
