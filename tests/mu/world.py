@@ -149,8 +149,13 @@ class World:
         if self.fault(self.faults.coordinator_dies):
             self.restart()
             return
-        for instruction in self.core.handle(event, self.now):
+        instructions = self.core.handle(event, self.now)
+        self.noted(event, instructions)
+        for instruction in instructions:
             self.obey(instruction)
+
+    def noted(self, event: Event, instructions: list[Instruction]) -> None:
+        """Told of everything, for those who look."""
 
     def restart(self) -> None:
         """The coordinator dies, and another one takes its place: what was on its way is lost."""

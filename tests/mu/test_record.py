@@ -1,0 +1,45 @@
+"""What is told of a job is what happened in it, whatever goes wrong."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from mu.core.events import Event
+from mu.core.instructions import Instruction
+from mu.record import Record
+from tests.mu.test_core import FAULTS, random_job, random_limits
+from tests.mu.world import World
+
+
+class Watched(World):
+    """A world that is taken down."""
+
+    record: Record
+
+    def noted(self, event: Event, instructions: list[Instruction]) -> None:
+        self.record.note(event, instructions, self.now)
+
+
+@pytest.mark.parametrize("faults", [name for name in FAULTS if name not in ("coordinators", "all")])
+def test_facts_tell_what_became_of_every_run_and_worker(faults: str) -> None:
+    for seed in range(60):
+        rng = random.Random(seed)
+        job, steps = random_job(rng, random_limits(rng, tries=100))
+        world = Watched(job, lambda task, steps=steps: steps[task.name], rng, FAULTS[faults])  # type: ignore[misc]
+        world.record = record = Record(job, 0.0)
+        world.run()
+        kinds = Counter(str(fact[0]) for fact in record.facts)
+        assert kinds["assign"] == kinds["over"] >= sum(world.begun.values()), seed  # more: some were taken over
+        done = Counter(fact[3] for fact in record.facts if fact[0] == "over")
+        assert done["done"] == len(steps), seed
+        launched = {fact[2] for fact in record.facts if fact[0] in ("launch", "come")}
+        assert launched == {fact[2] for fact in record.facts if fact[0] == "gone"}, seed
+        times = [fact[1] for fact in record.facts if fact[0] != "span"]
+        assert times == sorted(times), seed  # type: ignore[type-var]
+        counts = record.counts(world.now)
+        assert (counts.committed, counts.tasks, counts.outcome) == (len(steps), len(steps), "done"), seed
+        assert counts.running == counts.workers["working"] == counts.workers["waiting"] == counts.workers["idle"] == 0
+        assert counts.worker_s >= 0
