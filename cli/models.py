@@ -93,6 +93,20 @@ def add(file: Path, library: Path | None, session: tuple[str, ...], **given: Any
 @_library
 def fetch(name: str | None, labels: Path | None, mirror: str | None, library: Path | None) -> None:
     """Bring the public model NAME into the library; without a NAME, list those that are known."""
+    from vision.public import KNOWN
+
+    if name is None:
+        for each in KNOWN.values():
+            click.echo(f"{each.name:20} {each.version:8} {each.task:9} {each.bytes / 1e6:5.1f} MB  {each.about}")
+        return
+    manifest, place = bring(name, _here(library), labels=labels, mirror=mirror)
+    click.echo(f"{manifest}: {place}")
+
+
+def bring(
+    name: str, library: Library, *, labels: Path | None = None, mirror: str | None = None
+) -> tuple[Manifest, Path]:
+    """Fetch the public model `name` into the library; its manifest, and where its file lies."""
     import tempfile
 
     from cli.progress import display
@@ -100,10 +114,6 @@ def fetch(name: str | None, labels: Path | None, mirror: str | None, library: Pa
     from vision.library import read_labels, tensors
     from vision.public import BASE, KNOWN
 
-    if name is None:
-        for each in KNOWN.values():
-            click.echo(f"{each.name:20} {each.version:8} {each.task:9} {each.bytes / 1e6:5.1f} MB  {each.about}")
-        return
     if name not in KNOWN:
         raise click.UsageError(f"no public model {name!r} is known; known are {', '.join(KNOWN)}")
     model = KNOWN[name]
@@ -141,8 +151,7 @@ def fetch(name: str | None, labels: Path | None, mirror: str | None, library: Pa
             },
             outputs=[{"name": name, "kind": "raw" if number else first} for number, name in enumerate(outputs)],
         )
-        place = _here(library).add(manifest, file)
-    click.echo(f"{manifest}: {place}")
+        return manifest, library.add(manifest, file)
 
 
 @models.command("list", short_help="What is here, and in the bucket.")

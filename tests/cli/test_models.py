@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from cli.local import PUBLIC, _publish
 from cli.main import fastslow
 from tests.vision.conftest import bucket as bucket  # the fixture
 from tests.vision.made import MODEL
@@ -151,3 +152,27 @@ def test_a_server_that_misbehaves_is_told(library: Path, server: str, fault: str
 def test_known_models_are_listed() -> None:
     assert [line.split()[0] for line in run("fetch").output.splitlines()] == list(public.KNOWN)
     assert run("fetch", "gpt").exit_code == 2
+
+
+def test_up_brings_a_public_model_and_says_nothing_on_stdout(
+    library: Path, server: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boto3, local = pytest.importorskip("boto3"), pytest.importorskip("deploy.local")
+    nowhere = local.processes.Process(1, 1)
+    state = local.Running(nowhere, nowhere, "", "", "", {"ModelsBucket": bucket.name})
+    monkeypatch.setattr(local, "client", lambda service, _: boto3.client(service))
+    known = public.KNOWN[PUBLIC]
+    assert known.labels
+    monkeypatch.setitem(public.KNOWN, PUBLIC, replace(known, labels=replace(known.labels, base=f"{server}/good")))
+
+    said: list[str] = []
+    monkeypatch.setattr(public, "BASE", f"{server}/missing")
+    assert _publish(state, None, library / "library", said.append) == ""
+    assert "404" in said[-1]
+    monkeypatch.setattr(public, "BASE", f"{server}/good")
+    assert _publish(state, None, library / "library", said.append) == f"{PUBLIC} 2022apr"
+    now = store.active(bucket, "classify")
+    assert now
+    assert now.manifest.labels == ("cat", "parrot")
+    assert _publish(state, None, library / "nothing", said.append) == f"{PUBLIC} 2022apr", "it is active already"
+    assert capsys.readouterr().out == ""
