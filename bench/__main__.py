@@ -18,7 +18,6 @@ PARTS = (
     "encode",
     "startup",
     "classify",
-    "stack",
     "wall",
     "bdrate",
     "first_frame",

@@ -1,0 +1,71 @@
+"""How much memory messages may take, and the chunks of it, which are used again and again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+__all__ = ["CHUNK", "Memory"]
+
+CHUNK = 1 << 18
+"""Bytes of a message that are kept, written and sent on together: as many as a piece has."""
+
+
+class Memory:
+    """Counts for all jobs of a server what their messages hold.
+
+    Beyond `bound` bytes the oldest are moved to the disk; `full` says that this does not keep up, and that nobody
+    should bring more.
+    """
+
+    def __init__(self, bound: int) -> None:
+        self.bound = bound
+        self.used = 0
+        self.going = 0
+        """Bytes that are being written to the disk, and free after that."""
+        self._slack = max(bound // 4, 8 * CHUNK)
+        self._free: list[bytearray] = []
+        self._oldest: deque[Callable[[], None]] = deque()
+        self._starved: list[Callable[[], None]] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether so much is held that senders have to wait until the disk has taken some."""
+        return self.used > self.bound + self._slack and (self.going > 0 or bool(self._oldest))
+
+    def chunk(self) -> bytearray:
+        """Memory for a part of a message; what it held before is still in it."""
+        self.used += CHUNK
+        return self._free.pop() if self._free else bytearray(CHUNK)
+
+    def give_back(self, chunk: bytearray) -> None:
+        """Nobody looks at this chunk any more."""
+        if self.used + len(self._free) * CHUNK <= self.bound:
+            self._free.append(chunk)
+        self.release(CHUNK)
+
+    def take(self, size: int) -> None:
+        """Count memory that is not in chunks."""
+        self.used += size
+
+    def release(self, size: int) -> None:
+        """Count it no more."""
+        self.used -= size
+        if self._starved and not self.full:
+            starved, self._starved = self._starved, []
+            for call in starved:
+                call()
+
+    def when_room(self, call: Callable[[], None]) -> None:
+        """Call this once it is not full any more."""
+        self._starved.append(call)
+
+    def movable(self, move: Callable[[], None]) -> None:
+        """Something could be moved to the disk: `move` does so if it is still there."""
+        self._oldest.append(move)
+        self.check()
+
+    def check(self) -> None:
+        """Move the oldest to the disk until what will be left is within the bound."""
+        while self._oldest and self.used - self.going > self.bound:
+            self._oldest.popleft()()
