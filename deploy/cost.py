@@ -28,6 +28,9 @@ GB_SECOND = {"arm64": 0.0000133334, "x86_64": 0.0000166667}
 SNAPSHOT_GB_SECOND = 0.0000015046
 WARM_S = 0.5
 """For which a call for warmth holds its environment."""
+QUEUE_REQUEST = 0.40e-6
+ASKED_S = 20
+"""How long the coordinator's question for jobs waits for an answer."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ def _lines(by_kind: Mapping[str, list[Any]]) -> Iterator[Line]:
         size = sum(disk["Ebs"]["VolumeSize"] for disk in data["BlockDeviceMappings"])
         yield Line(f"its volume, {size} GB gp3", VOLUME_GB * size)
         yield Line(f"its detailed monitoring, {MONITORING_METRICS} metrics", METRIC * MONITORING_METRICS)
+        yield Line(f"its queue of jobs, asked every {ASKED_S} s", HOURS * 3600 / ASKED_S * QUEUE_REQUEST)
     if gateways := len(by_kind.get("EC2::NatGateway", [])):
         yield Line(f"{gateways} NAT gateways", NAT_GATEWAY * HOURS * gateways)
     if zones := sum(len(each.get("SubnetIds", [])) for each in by_kind.get("EC2::VPCEndpoint", [])):

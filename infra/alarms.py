@@ -29,15 +29,28 @@ class Alarms(Construct):
         if email:
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
 
-    def add(self, name: str, about: str, metric: cw.IMetric, *, above: float, minutes: int = 5) -> None:
-        """Alarm when `metric` is above a threshold in `minutes` minutes on end. No data is no trouble."""
+    def add(
+        self,
+        name: str,
+        about: str,
+        metric: cw.IMetric,
+        *,
+        above: float = 0,
+        below: float | None = None,
+        minutes: int = 5,
+    ) -> None:
+        """Alarm when `metric` is beyond a threshold (`below` is given, or `above`) in `minutes` minutes on end.
+
+        No data is no trouble.
+        """
+        more, less = cw.ComparisonOperator.GREATER_THAN_THRESHOLD, cw.ComparisonOperator.LESS_THAN_THRESHOLD
         alarm = cw.Alarm(
             self,
             name,
             alarm_description=about,
             metric=metric,
-            threshold=above,
-            comparison_operator=cw.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            threshold=above if below is None else below,
+            comparison_operator=more if below is None else less,
             evaluation_periods=minutes,
             treat_missing_data=cw.TreatMissingData.NOT_BREACHING,
         )

@@ -1,4 +1,4 @@
-"""The REST API: POST a frame, hear what is in it."""
+"""The REST API: POST a frame, hear what is in it; POST a job, hear what becomes of it."""
 
 from __future__ import annotations
 
@@ -34,23 +34,42 @@ LOGGED = {
 
 
 class Api(Construct):
-    """`POST /frames` with a picture, or with JSON that has one in base64; for holders of the key, or IAM principals."""
+    """`POST /frames` with a picture, or with JSON that has one in base64; for holders of the key, or IAM principals.
 
-    def __init__(self, scope: Construct, name: str, *, settings: Settings, classifier: lambda_.IFunction) -> None:
+    With `jobs`, a function that answers for them: `POST /jobs`, `GET /jobs/{id}` and `DELETE /jobs/{id}`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        settings: Settings,
+        classifier: lambda_.IFunction,
+        jobs: lambda_.IFunction | None,
+    ) -> None:
         super().__init__(scope, name)
         self.log = log_group(self, "AccessLog", path=f"/{settings.name}/api", days=settings.log_days)
         self.rest = apigw.RestApi(
             self,
             "Rest",
             rest_api_name=settings.name,
-            description="Says what is in a frame",
+            description="Says what is in a frame, and takes jobs",
             endpoint_types=[apigw.EndpointType.REGIONAL],
             binary_media_types=PICTURES,
             cloud_watch_role=True,  # once an account and region; without it API Gateway writes no log
             deploy_options=self._stage(settings),
             default_cors_preflight_options=_cors(settings),
         )
-        self.method = self._frames(settings, classifier)
+        by_key = settings.auth == "key"
+        self._callers: dict[str, Any] = {
+            "api_key_required": by_key,
+            "authorization_type": apigw.AuthorizationType.NONE if by_key else apigw.AuthorizationType.IAM,
+        }
+        self._validator = self.rest.add_request_validator("Validator", validate_request_body=True)
+        self._frames(classifier)
+        if jobs:
+            self._jobs(jobs)
         self._errors(settings)
         self.key = self._key(settings) if settings.auth == "key" else None
         self._acknowledge(settings)
@@ -68,7 +87,7 @@ class Api(Construct):
             throttling_burst_limit=settings.burst,
         )
 
-    def _frames(self, settings: Settings, classifier: lambda_.IFunction) -> apigw.Method:
+    def _frames(self, classifier: lambda_.IFunction) -> None:
         schema = apigw.JsonSchema(
             schema=apigw.JsonSchemaVersion.DRAFT4,
             type=apigw.JsonSchemaType.OBJECT,
@@ -79,20 +98,42 @@ class Api(Construct):
                 "model": apigw.JsonSchema(type=apigw.JsonSchemaType.STRING, min_length=1, max_length=64),
             },
         )
-        by_key = settings.auth == "key"
-        return self.rest.root.add_resource("frames").add_method(
+        self.rest.root.add_resource("frames").add_method(
             "POST",
             apigw.LambdaIntegration(classifier, timeout=Duration.seconds(29), allow_test_invoke=False),
-            api_key_required=by_key,
-            authorization_type=apigw.AuthorizationType.NONE if by_key else apigw.AuthorizationType.IAM,
             request_models={"application/json": self.rest.add_model("Frame", schema=schema)},
-            request_validator=self.rest.add_request_validator("Validator", validate_request_body=True),
+            request_validator=self._validator,
+            **self._callers,
         )
+
+    def _jobs(self, jobs: lambda_.IFunction) -> None:
+        schema = apigw.JsonSchema(
+            schema=apigw.JsonSchemaVersion.DRAFT4,
+            type=apigw.JsonSchemaType.OBJECT,
+            required=["name", "tasks"],
+            properties={
+                "name": apigw.JsonSchema(type=apigw.JsonSchemaType.STRING, min_length=1, max_length=200),
+                "tasks": apigw.JsonSchema(type=apigw.JsonSchemaType.ARRAY, min_items=1, max_items=20_000),
+                "limits": apigw.JsonSchema(type=apigw.JsonSchemaType.OBJECT),
+            },
+        )
+        answers = apigw.LambdaIntegration(jobs, timeout=Duration.seconds(29), allow_test_invoke=False)
+        resource = self.rest.root.add_resource("jobs")
+        resource.add_method(
+            "POST",
+            answers,
+            request_models={"application/json": self.rest.add_model("Job", schema=schema)},
+            request_validator=self._validator,
+            **self._callers,
+        )
+        one = resource.add_resource("{id}")
+        for verb in ("GET", "DELETE"):
+            one.add_method(verb, answers, request_validator=self._validator, **self._callers)
 
     def _errors(self, settings: Settings) -> None:
         """API Gateway's own answers have the form of the function's: a code, and what to do."""
         headers = {"Access-Control-Allow-Origin": f"'{settings.cors}'"} if settings.cors else None
-        message = '"message":"$context.error.validationErrorString: send {\\"image\\": base64, \\"top\\": 5}"'
+        message = '"message":"$context.error.validationErrorString"'
         for kind, body in (
             (apigw.ResponseType.BAD_REQUEST_BODY, f'{{"error":{{"code":"bad_json",{message}}}}}'),
             (apigw.ResponseType.DEFAULT_4_XX, '{"error":{"code":"refused","message":$context.error.messageString}}'),
@@ -142,7 +183,7 @@ def _cors(settings: Settings) -> Any:
         return None
     return apigw.CorsOptions(
         allow_origins=[settings.cors],
-        allow_methods=["POST"],
+        allow_methods=["POST", "GET", "DELETE"],
         allow_headers=["Content-Type", "X-Api-Key", "Authorization", "X-Amz-Date", "X-Amz-Security-Token"],
         max_age=Duration.hours(1),
     )

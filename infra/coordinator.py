@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from aws_cdk import Duration
 from aws_cdk import aws_autoscaling as autoscaling
+from aws_cdk import aws_cloudwatch as cw
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as assets
@@ -41,6 +43,7 @@ class Coordinator(Construct):
         settings: Settings,
         network: Network,
         code: assets.Asset,
+        libraries: assets.Asset,
         environment: dict[str, str],
         alarms: sns.ITopic,
     ) -> None:
@@ -50,8 +53,10 @@ class Coordinator(Construct):
         grants.anything(self.role, SESSION_MANAGER, "Session Manager has no narrower resource")
         self.log.grant(self.role, "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams")
         files = assets.Asset(self, "Files", path=str(FILES))
-        for asset in (files, code):
+        fetched = {"files": files, "code": code, "libraries": libraries}
+        for asset in fetched.values():
             grants.read_asset(self.role, asset)
+        grants.anything(self.role, ["lambda:GetAccountSettings"], "what an account may run is no resource's")
         template = ec2.LaunchTemplate(
             self,
             "Template",
@@ -71,11 +76,13 @@ class Coordinator(Construct):
                     ),
                 )
             ],
-            user_data=_first_boot(files, code, {**environment, "FASTSLOW_LOG_GROUP": self.log.log_group_name}),
+            user_data=_first_boot(fetched, {**environment, "FASTSLOW_LOG_GROUP": self.log.log_group_name}),
         )
+        group = f"{settings.name}-coordinator"
         self.group = autoscaling.AutoScalingGroup(
             self,
             "Group",
+            auto_scaling_group_name=group,  # named here, for the machine's role must know it before it is made
             vpc=network.vpc,
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
             launch_template=template,
@@ -84,13 +91,23 @@ class Coordinator(Construct):
             health_checks=autoscaling.HealthChecks.ec2(grace_period=Duration.minutes(5)),
             update_policy=autoscaling.UpdatePolicy.rolling_update(min_instances_in_service=0),
             notifications=[autoscaling.NotificationConfiguration(topic=alarms)],
+            group_metrics=[autoscaling.GroupMetrics(autoscaling.GroupMetric.IN_SERVICE_INSTANCES)],
         )
+        self.healthy = cw.Metric(
+            namespace="AWS/AutoScaling",
+            metric_name="GroupInServiceInstances",
+            dimensions_map={"AutoScalingGroupName": group},
+            statistic="max",
+            period=Duration.minutes(1),
+        )
+        # A machine on which the coordinator fails again and again says so, and another takes its place.
+        grants.replace_itself(self.role, group)
 
 
-def _first_boot(files: assets.Asset, code: assets.Asset, environment: dict[str, str]) -> ec2.UserData:
+def _first_boot(fetched: Mapping[str, assets.Asset], environment: Mapping[str, str]) -> ec2.UserData:
     script = ec2.UserData.for_linux()
     script.add_commands("set -eu", "install -d -m 755 /opt/fastslow /etc/fastslow")
-    for what, asset in (("files", files), ("code", code)):
+    for what, asset in fetched.items():
         script.add_s3_download_command(
             bucket=asset.bucket, bucket_key=asset.s3_object_key, local_file=f"/opt/fastslow/{what}.zip"
         )

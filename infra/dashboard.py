@@ -8,13 +8,14 @@ from aws_cdk import Duration
 from aws_cdk import aws_apigateway as apigw
 from aws_cdk import aws_cloudwatch as cw
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 MINUTE = Duration.minutes(1)
 
 
 class Dashboard(Construct):
-    """One page: what callers see, what the classifier does, what its cache does, what the workers do."""
+    """One page: what callers see, what the classifier does, what its cache does, what jobs and workers do."""
 
     def __init__(
         self,
@@ -25,6 +26,7 @@ class Dashboard(Construct):
         rest: apigw.RestApi,
         classifier: lambda_.Function,
         workers: Sequence[lambda_.Function],
+        jobs: sqs.IQueue | None,
     ) -> None:
         super().__init__(scope, name)
 
@@ -63,6 +65,20 @@ class Dashboard(Construct):
                 "Workers", *(w.metric_invocations(period=MINUTE, label=f"worker {n}") for n, w in enumerate(workers))
             ),
         )
+
+        if jobs:
+            running = [w.metric("ConcurrentExecutions", statistic="max", period=MINUTE) for w in workers]
+            board.add_widgets(
+                _graph(
+                    "Jobs that wait",
+                    jobs.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="max"),
+                ),
+                _graph(
+                    "The oldest waits for, s",
+                    jobs.metric_approximate_age_of_oldest_message(period=MINUTE, statistic="max"),
+                ),
+                _graph("Workers at a time", *running),
+            )
 
 
 def _graph(title: str, *metrics: cw.IMetric) -> cw.GraphWidget:

@@ -130,7 +130,14 @@ class Settings:
     worker_timeout: int = _count(900, 30, 900, "time for one worker")
     worker_tmp: int = _count(2048, 512, 10_240, "`/tmp` of a worker")
 
-    coordinator: bool = _switch(True, "run the coordinator")
+    programs: str = _text(
+        "pipelines.",
+        r"[a-z_][a-z0-9_.]*(,[a-z_][a-z0-9_.]*)*",
+        "beginnings of modules with commas between",
+        "what the names of the programs begin with that a job may run, with commas between",
+    )
+
+    coordinator: bool = _switch(True, "run the coordinator, and take jobs")
     coordinator_type: str = _text(
         "",
         r"|[a-z0-9-]+\.[a-z0-9-]+",

@@ -12,13 +12,20 @@ from infra.budget import Budget
 from infra.classifier import Classifier
 from infra.coordinator import Coordinator
 from infra.dashboard import Dashboard
+from infra.jobs import Jobs
 from infra.layers import Layers
 from infra.network import Network
 from infra.packages import Packages
+from infra.queue import Queue
 from infra.settings import Settings
 from infra.storage import Storage
 from infra.warmup import Warmup
 from infra.workers import Workers
+
+JOBS = "jobs/"
+"""Where in the bucket of results jobs are: `jobs/ID/job`, `status.json`, `ledger/` are the coordinator's alone,"""
+STORE = "jobs/*/store/"
+"""and this is where a job's workers keep its objects."""
 
 
 class FastslowStack(Stack):
@@ -38,8 +45,20 @@ class FastslowStack(Stack):
         )
         self.layers = Layers(self, "Layers", arch=settings.arch, packages=packages)
         self.alarms = Alarms(self, "Alarms", email=settings.email)
+        self.queue = Queue(self, "Queue", prefix=settings.name) if settings.coordinator else None
+        self.jobs = None
+        if self.queue:
+            self.jobs = Jobs(
+                self,
+                "Jobs",
+                settings=settings,
+                packages=packages,
+                layers=[self.layers.code],
+                results=self.storage.results,
+                queue=self.queue,
+            )
         self._frames(packages)
-        self._jobs(packages)
+        self._workers(packages)
         self._watch()
 
     def _frames(self, packages: Packages) -> None:
@@ -53,7 +72,8 @@ class FastslowStack(Stack):
             models=self.storage.models,
         )
         grants.read(self.classifier.program.role, self.storage.models)
-        self.api = Api(self, "Api", settings=self.settings, classifier=self.classifier.alias)
+        jobs = self.jobs.program.function if self.jobs else None
+        self.api = Api(self, "Api", settings=self.settings, classifier=self.classifier.alias, jobs=jobs)
         self.warmup = None
         if self.settings.warm:
             self.warmup = Warmup(
@@ -72,7 +92,7 @@ class FastslowStack(Stack):
         if self.api.key:
             self._say(ApiKeyId=self.api.key.key_id)
 
-    def _jobs(self, packages: Packages) -> None:
+    def _workers(self, packages: Packages) -> None:
         """The workers, and the coordinator that calls them and that they call."""
         storage, settings = self.storage, self.settings
         buckets = {
@@ -100,10 +120,10 @@ class FastslowStack(Stack):
         for worker in self.workers.programs:
             grants.read(worker.role, storage.models)
             grants.read(worker.role, storage.media)
-            grants.read(worker.role, storage.results)  # what another worker left there
-            grants.write(worker.role, storage.results)
+            grants.read(worker.role, storage.results, STORE)  # what another worker left there
+            grants.write(worker.role, storage.results, STORE)
         self.coordinator = None
-        if settings.coordinator:
+        if self.queue:
             names = ",".join(worker.function.function_name for worker in self.workers.programs)
             self.coordinator = Coordinator(
                 self,
@@ -111,8 +131,11 @@ class FastslowStack(Stack):
                 settings=settings,
                 network=self.network,
                 code=packages.layer_as_object(self, "CoordinatorCode", "code"),
+                libraries=packages.layer_as_object(self, "CoordinatorLibraries", "coordinator"),
                 environment={
                     **buckets,
+                    "FASTSLOW_QUEUE": self.queue.jobs.queue_url,
+                    "FASTSLOW_REFUSED_QUEUE": self.queue.refused.queue_url,
                     "FASTSLOW_WORKERS": names,
                     "FASTSLOW_PORT": str(settings.coordinator_port),
                     "AWS_DEFAULT_REGION": self.region,
@@ -122,10 +145,16 @@ class FastslowStack(Stack):
             role = self.coordinator.role
             for worker in self.workers.programs:
                 grants.call(role, worker.function)
-            grants.read(role, storage.media)
-            grants.read(role, storage.results)
-            grants.write(role, storage.results)
-            grants.delete(role, storage.results)
+            grants.receive(role, self.queue.jobs)
+            grants.send(role, self.queue.refused)
+            grants.read(role, storage.results, JOBS)
+            grants.write(role, storage.results, JOBS)
+            grants.delete(role, storage.results, JOBS)
+            self._say(
+                JobsUrl=self.api.rest.url_for_path("/jobs"),
+                JobsQueue=self.queue.jobs.queue_url,
+                RefusedQueue=self.queue.refused.queue_url,
+            )
         self._say(MediaBucket=storage.media.bucket_name, ResultsBucket=storage.results.bucket_name)
 
     def _watch(self) -> None:
@@ -149,7 +178,25 @@ class FastslowStack(Stack):
             self.alarms.add(
                 f"Worker{number}Errors", "A worker fails", worker.metric_errors(period=minute), above=0, minutes=1
             )
-        Dashboard(self, "Dashboard", prefix=self.settings.name, rest=rest, classifier=classify, workers=workers)
+        if self.queue and self.jobs and self.coordinator:
+            late = self.queue.jobs.metric_approximate_age_of_oldest_message(period=minute, statistic="max")
+            self.alarms.add("JobsWait", "A job waits for the coordinator for over 5 minutes", late, above=300)
+            refused = self.queue.refused.metric_approximate_number_of_messages_visible(period=minute, statistic="max")
+            self.alarms.add("JobsRefused", "A message in the queue of jobs made no sense", refused, above=0, minutes=1)
+            self.alarms.add(
+                "CoordinatorGone", "No healthy machine coordinates", self.coordinator.healthy, below=1, minutes=10
+            )
+            failed = self.jobs.program.function.metric_errors(period=minute)
+            self.alarms.add("JobsErrors", "The function that takes jobs fails", failed, above=0, minutes=1)
+        Dashboard(
+            self,
+            "Dashboard",
+            prefix=self.settings.name,
+            rest=rest,
+            classifier=classify,
+            workers=workers,
+            jobs=self.queue.jobs if self.queue else None,
+        )
         if self.settings.budget:
             Budget(self, "Budget", prefix=self.settings.name, dollars=self.settings.budget, email=self.settings.email)
 

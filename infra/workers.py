@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aws_cdk import Duration
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
@@ -50,3 +51,6 @@ class Workers(Construct):
             )
             for number in range(settings.workers)
         ]
+        for program in self.programs:
+            # The coordinator starts another worker itself, and sooner; one that comes late has nothing to do.
+            program.function.configure_async_invoke(retry_attempts=0, max_event_age=Duration.seconds(60))

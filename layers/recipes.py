@@ -60,7 +60,7 @@ EVERYWHERE = (
     LeftOut("*.a", "static libraries"),
     LeftOut("*.lib", "static libraries"),
     LeftOut("*.pc", "for compilers that link against it"),
-    LeftOut("*/docs/*", "documentation"),
+    LeftOut("*/docs/*[!y]", "documentation, where it is no Python that is imported"),
     LeftOut("*/doc/*", "documentation"),
     LeftOut("*/examples/*", "documentation"),
     LeftOut("*.data/scripts/*", "commands"),
@@ -108,6 +108,15 @@ PILLOW = (
     LeftOut("PIL/_imagingcms*", "colour profiles; a classifier is trained without them"),
     LeftOut("pillow.libs/liblcms2*", "colour profiles"),
 )
+COORDINATOR = (
+    *("uvloop", "cryptography", "cffi", "pycparser"),
+    *("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3"),
+)
+BOTOCORE = (
+    LeftOut("botocore/data/[!sl]*/*", "services that are not called: only s3, sqs, sts and lambda are"),
+    LeftOut("boto3/data/[!sl]*/*", "services that are not called"),
+)
+CRYPTOGRAPHY = (LeftOut("uvloop/loop.c", "what is compiled"), LeftOut("uvloop/_testbase.py", "for tests"))
 PROJECT = (
     LeftOut("codec/build.py", "the compiler's driver"),
     LeftOut("*.pxd", "for the compiler"),
@@ -121,6 +130,8 @@ RECIPES = {
         Recipe("video", ("numpy", "av"), left_out=NUMPY + AV, bytecode=False),
         Recipe("vision", ("numpy", "onnxruntime", "pillow"), left_out=NUMPY + ONNXRUNTIME + PILLOW),
         Recipe("code", ("msgspec",), ("codec", "mu", "vision", "pipelines"), PROJECT),
+        # No layer: the coordinator's machine has it beside `code`. Functions find boto3 where they run.
+        Recipe("coordinator", COORDINATOR, left_out=BOTOCORE + CRYPTOGRAPHY),
         # No layer: what `fastslow codec publish` takes, in place of the one in the layer.
         Recipe("codec", project=("codec",), left_out=PROJECT),
     )
@@ -129,6 +140,7 @@ RECIPES = {
 FUNCTIONS: dict[str, tuple[str, ...]] = {
     "classify": ("vision", "code"),
     "worker": ("video", "vision", "code"),
+    "jobs": ("code",),
 }
 """The layers of each function; with all of it unpacked it must stay under UNZIPPED_LIMIT."""
 

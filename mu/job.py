@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from mu.errors import JobError
 
-__all__ = ["Edge", "Job", "Key", "Limits", "Task", "argument"]
+__all__ = ["LARGEST_ARGUMENT", "Edge", "Job", "Key", "Limits", "Task", "argument"]
 
 _PART = r"[A-Za-z0-9_=+-][A-Za-z0-9._=+-]*"
 Name = Annotated[str, Meta(pattern=rf"^{_PART}(/{_PART})*\Z", max_length=200)]

@@ -70,7 +70,15 @@ def test_an_import_points_down(path: Path) -> None:
 # Packages whose name on PyPI is another one.
 DISTRIBUTIONS = {"PIL": "pillow", "aws_cdk": "aws-cdk-lib"}
 # What a package may import of an optional extra, besides what every installation has.
-EXTRAS = {"infra": "deploy", "deploy": "aws", "functions": "aws", "vision": "aws", "pipelines": "aws", "cli": "aws", "mu": "mu"}
+EXTRAS = {
+    "infra": "deploy",
+    "deploy": "aws",
+    "functions": "aws",
+    "vision": "aws",
+    "pipelines": "aws",
+    "cli": "aws",
+    "mu": "mu",
+}
 
 
 def test_what_is_imported_is_declared() -> None:

@@ -22,7 +22,7 @@ def template(
     disks = {"BlockDeviceMappings": [{"Ebs": {"VolumeSize": 20}}], "InstanceType": machine}
     resources = {
         "a": {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": disks}},
-        **{f"alarm{n}": {"Type": "AWS::CloudWatch::Alarm"} for n in range(9)},
+        **{f"alarm{n}": {"Type": "AWS::CloudWatch::Alarm"} for n in range(13)},
         "d": {"Type": "AWS::CloudWatch::Dashboard"},
         "r": {"Type": "AWS::Events::Rule", "Properties": {"ScheduleExpression": f"rate({minutes})"}},
         "c": function("x-classify", 1769),

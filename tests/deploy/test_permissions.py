@@ -32,8 +32,8 @@ def stack() -> Iterator[local.Running]:
         pytest.skip(str(error))
     try:
         state = local.up({"workers": "1", "warm": "2"}, lambda said: None, HOME, strict=True)
-        for kind in ("Models", "Media", "Results"):
-            local.client("s3", state).put_object(Bucket=state.outputs[f"{kind}Bucket"], Key="there", Body=b"x")
+        for kind, key in PLACES.values():
+            local.client("s3", state).put_object(Bucket=state.outputs[f"{kind}Bucket"], Key=key, Body=b"x")
         yield state
     finally:
         local.down(HOME)
@@ -53,16 +53,21 @@ def attempt(stack: local.Running, who: str, what: str, where: str) -> str:
     given = local.client("sts", stack).assume_role(RoleArn=role_of(stack, who), RoleSessionName="tested")["Credentials"]
     session = boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], local.REGION)
     options = {"endpoint_url": stack.cloud_url, "verify": stack.trusted}
-    s3 = session.client("s3", **options)
-    bucket = stack.outputs.get(f"{where}Bucket", "")
+    s3, sqs = session.client("s3", **options), session.client("sqs", **options)
+    kind, key = PLACES.get(where, ("", ""))
+    bucket, queue = stack.outputs.get(f"{kind}Bucket", ""), stack.outputs.get(f"{where}Queue", "")
     try:
         match what:
             case "read":
-                s3.get_object(Bucket=bucket, Key="there")
+                s3.get_object(Bucket=bucket, Key=key)
             case "write":
-                s3.put_object(Bucket=bucket, Key="there", Body=b"y")
+                s3.put_object(Bucket=bucket, Key=key, Body=b"y")
             case "delete":
-                s3.delete_object(Bucket=bucket, Key="not there")
+                s3.delete_object(Bucket=bucket, Key=f"{key}, not")
+            case "send":
+                sqs.send_message(QueueUrl=queue, MessageBody="tested")
+            case "receive":
+                sqs.receive_message(QueueUrl=queue, VisibilityTimeout=0, WaitTimeSeconds=0)
             case "call":
                 session.client("lambda", **options).invoke(FunctionName=where, InvocationType="DryRun")
     except ClientError as error:
@@ -70,22 +75,31 @@ def attempt(stack: local.Running, who: str, what: str, where: str) -> str:
     return "allowed"
 
 
-BUCKETS = ("Models", "Media", "Results")
+# Bucket and key of an object, and who may do what with such ones.
+PLACES = {
+    "Models": ("Models", "there"),
+    "Media": ("Media", "there"),
+    "Results": ("Results", "there"),
+    "Job": ("Results", "jobs/film-0/status.json"),
+    "Store": ("Results", "jobs/film-0/store/out/there"),
+}
 MAY = {
     "classify": {("read", "Models")},
     "warmup": {("call", "fastslow-classify:live")},
-    "worker-0": {*(("read", bucket) for bucket in BUCKETS), ("write", "Results")},
+    "jobs": {*((what, where) for what in ("read", "write") for where in ("Job", "Store")), ("send", "Jobs")},
+    "worker-0": {*(("read", where) for where in ("Models", "Media", "Store")), ("write", "Store")},
     "coordinator": {
-        *(("read", "Media"), ("read", "Results"), ("write", "Results"), ("delete", "Results")),
-        ("call", "fastslow-worker-0"),
+        *((what, where) for what in ("read", "write", "delete") for where in ("Job", "Store")),
+        *(("call", "fastslow-worker-0"), ("receive", "Jobs"), ("send", "Refused")),
     },
 }
 
 
 @pytest.mark.parametrize("who", MAY)
 def test_a_role_can_do_its_work_and_nothing_else(stack: local.Running, who: str) -> None:
-    everything = [(what, bucket) for what in ("read", "write", "delete") for bucket in BUCKETS]
-    everything += [("call", f"fastslow-{name}") for name in ("classify:live", "warmup", "worker-0")]
+    everything = [(what, place) for what in ("read", "write", "delete") for place in PLACES]
+    everything += [(what, queue) for what in ("send", "receive") for queue in ("Jobs", "Refused")]
+    everything += [("call", f"fastslow-{name}") for name in ("classify:live", "jobs", "warmup", "worker-0")]
     met = {each: attempt(stack, who, *each) for each in everything}
     assert {each for each, came in met.items() if came == "allowed"} == MAY[who]
     assert {came for came in met.values() if came != "allowed"} <= {"AccessDenied", "AccessDeniedException"}

@@ -14,6 +14,17 @@ import pytest
 from tests.infra.conftest import ROOT, Template
 
 Synthesise = Callable[..., Template]
+FUNCTIONS = ("classify", "jobs", "warmup", "worker")
+
+
+def methods(template: Template) -> dict[tuple[str, str], dict[str, Any]]:
+    """The methods of the API by verb and path."""
+    paths = {name: each["PathPart"] for name, each in template.all("ApiGateway::Resource").items()}
+    return {
+        (each["HttpMethod"], paths[each["ResourceId"]["Ref"]]): each
+        for each in template.all("ApiGateway::Method").values()
+        if "Ref" in each["ResourceId"]
+    }
 
 
 def listed(value: Any) -> list[Any]:
@@ -62,8 +73,8 @@ def test_functions_run_what_the_packages_are_built_for(synthesise: Synthesise) -
 
 def test_the_entry_points_of_the_functions_exist(template: Template) -> None:
     handlers = {each["Handler"] for each in template.all("Lambda::Function").values()}
-    assert handlers == {f"functions.{name}.handler.handler" for name in ("classify", "warmup", "worker")}
-    for name in ("classify", "warmup", "worker"):
+    assert handlers == {f"functions.{name}.handler.handler" for name in FUNCTIONS}
+    for name in FUNCTIONS:
         assert "def handler(" in (ROOT / "functions" / name / "handler.py").read_text()
 
 
@@ -87,9 +98,10 @@ def test_the_caps_are_settings(synthesise: Synthesise) -> None:
 
 
 def test_nobody_calls_the_api_without_key_and_plan(template: Template) -> None:
-    method = template.one("ApiGateway::Method")
-    assert method["HttpMethod"] == "POST"
-    assert method["ApiKeyRequired"] is True
+    found = methods(template)
+    assert set(found) == {("POST", "frames"), ("POST", "jobs"), ("GET", "{id}"), ("DELETE", "{id}")}
+    assert len(template.all("ApiGateway::Method")) == 4
+    assert all(each["ApiKeyRequired"] is True for each in found.values())
     plan = template.one("ApiGateway::UsagePlan")
     assert plan["Throttle"] == {"RateLimit": 100, "BurstLimit": 200}
     assert template.one("ApiGateway::UsagePlanKey")["KeyType"] == "API_KEY"
@@ -97,11 +109,13 @@ def test_nobody_calls_the_api_without_key_and_plan(template: Template) -> None:
 
 def test_iam_signs_instead_of_a_key(synthesise: Synthesise) -> None:
     template = synthesise(auth="iam", cors="https://pages.example")
-    methods = {method["HttpMethod"]: method for method in template.all("ApiGateway::Method").values()}
-    assert methods["POST"]["AuthorizationType"] == "AWS_IAM"
-    assert not methods["POST"]["ApiKeyRequired"]
+    found = methods(template)
+    signed = [each for (verb, _), each in found.items() if verb != "OPTIONS"]
+    assert len(signed) == 4
+    assert {each["AuthorizationType"] for each in signed} == {"AWS_IAM"}
+    assert not any(each["ApiKeyRequired"] for each in signed)
     assert not template.all("ApiGateway::ApiKey")
-    assert "https://pages.example" in json.dumps(methods["OPTIONS"]["Integration"])
+    assert "https://pages.example" in json.dumps(found["OPTIONS", "frames"]["Integration"])
 
 
 def test_no_page_may_call_unless_asked(template: Template) -> None:
@@ -111,9 +125,10 @@ def test_no_page_may_call_unless_asked(template: Template) -> None:
 def test_pictures_are_binary_and_json_is_checked(template: Template) -> None:
     assert set(template.one("ApiGateway::RestApi")["BinaryMediaTypes"]) == {"image/jpeg", "image/png", "image/webp"}
     assert template.one("ApiGateway::RequestValidator")["ValidateRequestBody"] is True
-    schema = template.one("ApiGateway::Model")["Schema"]
-    assert schema["required"] == ["image"]
-    assert template.one("ApiGateway::Method")["RequestModels"].keys() == {"application/json"}
+    schemas = [each["Schema"] for each in template.all("ApiGateway::Model").values()]
+    assert sorted(each["required"] for each in schemas) == [["image"], ["name", "tasks"]]
+    posts = [each for (verb, _), each in methods(template).items() if verb == "POST"]
+    assert all(each["RequestModels"].keys() == {"application/json"} for each in posts)
 
 
 def test_errors_of_the_api_itself_are_json(template: Template) -> None:
@@ -143,6 +158,7 @@ def test_what_the_roles_may_do(template: Template) -> None:
     expected = {
         "fastslow-classify": logs | read,
         "fastslow-warmup": logs | {"lambda:InvokeFunction"},
+        "fastslow-jobs": logs | read | write | {"sqs:SendMessage"},
         **{f"fastslow-worker-{n}": logs | read | write | network for n in range(4)},
     }
     for name, actions in expected.items():
@@ -153,7 +169,13 @@ def test_what_the_roles_may_do(template: Template) -> None:
         f"ssmmessages:{verb}{kind}Channel" for verb in ("Create", "Open") for kind in ("Control", "Data")
     }
     assert {action for each in statements for action in listed(each["Action"])} == (
-        logs | {"logs:DescribeLogStreams", "lambda:InvokeFunction", "s3:DeleteObject"} | read | write | session
+        logs
+        | {"logs:DescribeLogStreams", "lambda:InvokeFunction", "s3:DeleteObject"}
+        | read
+        | write
+        | session
+        | {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:SendMessage"}
+        | {"lambda:GetAccountSettings", "autoscaling:SetInstanceHealth"}
     )
 
 
@@ -165,7 +187,8 @@ def test_a_permission_for_everything_is_one_that_cannot_be_narrowed(template: Te
         if "*" in listed(each["Resource"])
         for action in listed(each["Action"])
     }
-    assert all(action.startswith(("ec2:", "ssm:UpdateInstanceInformation", "ssmmessages:")) for action in allowed)
+    session = ("ssm:UpdateInstanceInformation", "ssmmessages:")
+    assert all(action.startswith(("ec2:", "lambda:GetAccountSettings", *session)) for action in allowed)
     everything = [policy["PolicyDocument"] for policy in template.all("IAM::Policy").values()]
     assert not [
         each
@@ -230,11 +253,47 @@ def test_the_coordinator_replaces_itself_and_keeps_its_secrets(template: Templat
     assert data["ImageId"].startswith("resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023")
 
 
+def test_queues_are_encrypted_speak_tls_and_keep_what_is_refused(template: Template) -> None:
+    queues = {each["QueueName"]: (name, each) for name, each in template.all("SQS::Queue").items()}
+    assert set(queues) == {"fastslow-jobs", "fastslow-jobs-refused"}
+    assert all(each["SqsManagedSseEnabled"] is True for _, each in queues.values())
+    refused, _ = queues["fastslow-jobs-refused"]
+    redrive = queues["fastslow-jobs"][1]["RedrivePolicy"]
+    assert redrive == {"deadLetterTargetArn": {"Fn::GetAtt": [refused, "Arn"]}, "maxReceiveCount": 5}
+    policies = {each["Queues"][0]["Ref"]: each["PolicyDocument"] for each in template.all("SQS::QueuePolicy").values()}
+    for name, _ in queues.values():
+        (statement,) = policies[name]["Statement"]
+        assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_jobs_and_workers_touch_only_what_is_theirs(template: Template) -> None:
+    def below(role: Any, action: str) -> str:
+        found = [each for each in template.statements(role) if action in listed(each["Action"])]
+        return json.dumps([each["Resource"] for each in found])
+
+    jobs, worker = (template.function(f"fastslow-{name}")["Role"] for name in ("jobs", "worker-0"))
+    assert "/jobs/*" in below(jobs, "s3:PutObject")
+    assert "/jobs/*/store/*" in below(worker, "s3:PutObject"), "a worker writes no job's status or journal"
+    assert "/jobs/*" in below(template.one("IAM::InstanceProfile")["Roles"][0], "s3:DeleteObject")
+    for each in template.all("Lambda::EventInvokeConfig").values():
+        assert (each["MaximumRetryAttempts"], each["MaximumEventAgeInSeconds"]) == (0, 60)
+    assert len(template.all("Lambda::EventInvokeConfig")) == 4
+
+
+def test_a_machine_that_fails_again_and_again_is_replaced() -> None:
+    unit = (ROOT / "infra" / "coordinator_files" / "fastslow-coordinator.service").read_text()
+    assert "-m mu.coordinator" in unit
+    assert "OnFailure=fastslow-replace.service" in unit
+    assert (ROOT / "infra" / "coordinator_files" / "fastslow-replace.service").exists()
+
+
 def test_what_is_off_is_not_there(synthesise: Synthesise) -> None:
     template = synthesise(
         warm=0, coordinator="false", concurrency=0, flow_logs="true", email="who@example.com", budget=50
     )
     assert not template.all("AutoScaling::AutoScalingGroup")
+    assert not template.all("SQS::Queue"), "nobody would take the jobs"
+    assert ("POST", "jobs") not in methods(template)
     assert template.one("Budgets::Budget")["Budget"]["BudgetLimit"] == {"Amount": 50, "Unit": "USD"}
     assert template.one("EC2::FlowLog")["TrafficType"] == "REJECT"
     assert template.one("SNS::Subscription")["Endpoint"] == "who@example.com"
@@ -243,7 +302,11 @@ def test_what_is_off_is_not_there(synthesise: Synthesise) -> None:
 def test_alarms_reach_somebody(template: Template) -> None:
     (topic,) = template.all("SNS::Topic")
     alarms = template.all("CloudWatch::Alarm").values()
-    assert {each["MetricName"] for each in alarms} == {"Errors", "Throttles", "5XXError", "Latency"}
+    queues = {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"}
+    functions = {"Errors", "Throttles", "5XXError", "Latency"}
+    assert {each["MetricName"] for each in alarms} == functions | queues | {"GroupInServiceInstances"}
+    (gone,) = [each for each in alarms if each["MetricName"] == "GroupInServiceInstances"]
+    assert (gone["ComparisonOperator"], gone["Threshold"]) == ("LessThanThreshold", 1)
     assert all(each["AlarmActions"] == [{"Ref": topic}] for each in alarms)
     assert all(each["AlarmDescription"] for each in alarms)
     statements = template.one("SNS::TopicPolicy")["PolicyDocument"]["Statement"]

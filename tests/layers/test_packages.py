@@ -70,6 +70,16 @@ for kind in ("JPEG", "PNG", "WEBP"):
     picture.load()
     assert (picture.format, picture.size) == (kind, (64, 48))
 """
+COORDINATOR = """
+import asyncio, warnings
+import boto3, cryptography.x509, msgspec, uvloop
+from cryptography.hazmat.primitives.asymmetric import ec
+ec.generate_private_key(ec.SECP256R1())
+for service in ("s3", "sqs", "sts", "lambda"):
+    boto3.client(service, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+uvloop.run(asyncio.sleep(0))
+import mu.ledger, mu.service.requests
+"""
 CLASSIFY = """
 import json, pathlib, sys
 sys.path.insert(0, "task")
@@ -99,8 +109,13 @@ def python() -> str:
 
 @pytest.mark.parametrize(
     ("names", "program"),
-    [(("video", "code"), VIDEO + CODEC), (("vision",), VISION), (FUNCTIONS["classify"], CLASSIFY)],
-    ids=["video", "vision", "classify"],
+    [
+        (("video", "code"), VIDEO + CODEC),
+        (("vision",), VISION),
+        (FUNCTIONS["classify"], CLASSIFY),
+        (("code", "coordinator"), COORDINATOR),
+    ],
+    ids=["video", "vision", "classify", "coordinator"],
 )
 def test_a_trimmed_package_works(tmp_path: Path, python: str, names: tuple[str, ...], program: str) -> None:
     for name in names:

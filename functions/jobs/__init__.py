@@ -1,0 +1,3 @@
+"""Takes jobs, tells what became of them, cancels them."""
+
+__all__: list[str] = []
