@@ -18,6 +18,7 @@ PARTS = (
     "encode",
     "startup",
     "classify",
+    "stack",
     "wall",
     "bdrate",
     "first_frame",

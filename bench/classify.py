@@ -113,11 +113,10 @@ def _unpack(here: Path, folder: Path) -> None:
     (here / "event.json").write_text(json.dumps(event))
 
 
-@contextmanager
-def _store(folder: Path) -> Iterator[str]:
-    """A server that has the model and says that it is active."""
+def manifest(folder: Path) -> Manifest:
+    """What describes the model of the shared folder."""
     data = (folder / MODEL).read_bytes()
-    manifest = Manifest(
+    return Manifest(
         name="mobilenet-v2",
         version="1",
         file=Path(MODEL).name,
@@ -129,9 +128,15 @@ def _store(folder: Path) -> Iterator[str]:
         labels=read_labels(folder / LABELS),
         session={"session.disable_quant_qdq": "1"},
     )
+
+
+@contextmanager
+def _store(folder: Path) -> Iterator[str]:
+    """A server that has the model and says that it is active."""
+    given = manifest(folder)
     objects = {
-        f"/models/{active_key('classify')}": msgspec.json.encode(Active(manifest)),
-        f"/models/{blob_key(manifest.sha256)}": data,
+        f"/models/{active_key('classify')}": msgspec.json.encode(Active(given)),
+        f"/models/{blob_key(given.sha256)}": (folder / MODEL).read_bytes(),
     }
 
     class Handler(http.server.BaseHTTPRequestHandler):

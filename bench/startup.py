@@ -44,10 +44,10 @@ def rows(rounds: int = ROUNDS) -> Iterator[Row]:
         differences = [1000 * (_seconds(f"import {module}") - _seconds("pass")) for _ in range(rounds)]
         spread = Spread.of(differences)
         yield Row(what, spread.text(1), spread.median, at_least, aim, more_is_better=False, unit=" ms")
-    yield from _deployed(rounds)
+    yield from deployed(rounds)
 
 
-def _deployed(rounds: int) -> Iterator[Row]:
+def deployed(rounds: int) -> Iterator[Row]:
     """The handler's import out of the packages, by the functions' Python, which can write no bytecode there."""
     python = functions_python()
     if not python or platform.system() != "Linux":

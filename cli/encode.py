@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import click
 
+from cli.processors import processors
+
 if TYPE_CHECKING:
     from pipelines.encode.aim import Aim
     from pipelines.encode.job import Report
-
-
-def _processors() -> int:
-    """The processors that this process may use; a container may have the time of fewer than it sees."""
-    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(seen, round(int(quota) / int(period))))
-    except (OSError, ValueError):  # no cgroup, or no limit: "max"
-        return seen
 
 
 class BitRate(click.ParamType[float]):
@@ -91,7 +81,7 @@ class BitRate(click.ParamType[float]):
     "--workers",
     metavar="W",
     type=click.IntRange(1, 1024),
-    default=_processors,
+    default=processors,
     show_default="the processors here",
     help="Chunks computed at a time; memory grows with it.",
 )
@@ -192,7 +182,7 @@ def encode(
 def _page_file(page: str | None, overwrite: bool, others: tuple[str, ...]) -> AbstractContextManager[BinaryIO | None]:
     if page is None:
         return nullcontext()
-    from pipelines.report.page import page_file
+    from pipelines.report.document import page_file
 
     return page_file(page, overwrite, others)
 

@@ -16,6 +16,12 @@ class Failure(click.ClickException):
         click.echo(f"fastslow: {self.format_message()}", err=True)
 
 
+class InPart(Failure):
+    """A part of it could not be done, and the rest is there. Exit code 3."""
+
+    exit_code = 3
+
+
 @contextmanager
 def told_in_a_line() -> Iterator[None]:
     """Turn what the packages below raise into one line and an exit code: 2 for wrong settings, 1 for the rest."""

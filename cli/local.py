@@ -34,10 +34,7 @@ def local() -> None:
 @click.option("--model", metavar="NAME", help="A classifier of the library to publish; by default one is chosen.")
 @click.option("--library", type=click.Path(path_type=Path), envvar="FASTSLOW_MODELS", help="The folder of models.")
 @_json
-@click.pass_context
-def up(
-    context: click.Context, settings: tuple[str, ...], model: str | None, library: Path | None, as_json: bool
-) -> None:
+def up(settings: tuple[str, ...], model: str | None, library: Path | None, as_json: bool) -> None:
     """Start a cloud on loopback, deploy this project's app to it, publish a model, and say how to call it."""
     chosen = checked(settings)
     began = time.monotonic()
@@ -49,7 +46,7 @@ def up(
         from deploy import local as stack
 
         state = stack.up(chosen, tell)
-        active = _publish(context, state, model, library, tell)
+        active = _publish(state, model, library, tell)
         if active:
             _warm(state, tell)
         told = _about(state) | {"model": active}
@@ -124,9 +121,9 @@ def _about(state: Running) -> dict[str, Any]:
     }
 
 
-def _publish(context: click.Context, state: Running, name: str | None, folder: Path | None, tell: Any) -> str:
+def _publish(state: Running, name: str | None, folder: Path | None, tell: Any) -> str:
     """Have a classifier active; its name, or nothing where none could be had."""
-    from cli.models import fetch
+    from cli.models import bring
     from deploy import local as stack
     from vision.bucket import Bucket
     from vision.library import Library, default_folder
@@ -140,7 +137,7 @@ def _publish(context: click.Context, state: Running, name: str | None, folder: P
     if name is None and not any(each.task == "classify" for each, _ in library.all()):
         tell(f"fetching the public model {PUBLIC}")
         try:
-            context.invoke(fetch, name=PUBLIC, labels=None, mirror=None, library=folder)
+            bring(PUBLIC, library)
         except Failure as error:
             tell(f"no model: {error.format_message()}")
             return ""

@@ -1,7 +1,7 @@
 """The command `fastslow`, and what becomes of errors and signals.
 
 Exit codes: 0 done; 1 it could not be done, a line on stderr says why; 2 the command was used wrongly;
-128 + N ended by signal N (Ctrl-C: 130).
+3 a part of it could not be done, and the rest is there; 128 + N ended by signal N (Ctrl-C: 130).
 Heavy imports (PyAV, numpy, rich) wait until a command needs them, so that `fastslow --help` is quick.
 """
 
@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import click
 
+from cli.classify import classify
 from cli.deploy import deploy, destroy
 from cli.doctor import doctor
 from cli.encode import encode
@@ -38,6 +39,7 @@ def fastslow() -> None:
     """Encode video to VP8 with many small workers whose pieces join into one stream without key frames between them."""
 
 
+fastslow.add_command(classify)
 fastslow.add_command(codec)
 fastslow.add_command(encode)
 fastslow.add_command(models)

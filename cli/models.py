@@ -88,11 +88,25 @@ def add(file: Path, library: Path | None, session: tuple[str, ...], **given: Any
 
 @models.command(short_help="Bring a public model.")
 @click.argument("name", required=False)
-@click.option("--labels", type=click.Path(path_type=Path), help="One label a line; without it classes are numbers.")
+@click.option("--labels", type=click.Path(path_type=Path), help="One label a line, in place of the public ones.")
 @click.option("--mirror", metavar="URL", help="Where another copy of the zoo is; hashes are checked all the same.")
 @_library
 def fetch(name: str | None, labels: Path | None, mirror: str | None, library: Path | None) -> None:
     """Bring the public model NAME into the library; without a NAME, list those that are known."""
+    from vision.public import KNOWN
+
+    if name is None:
+        for each in KNOWN.values():
+            click.echo(f"{each.name:20} {each.version:8} {each.task:9} {each.bytes / 1e6:5.1f} MB  {each.about}")
+        return
+    manifest, place = bring(name, _here(library), labels=labels, mirror=mirror)
+    click.echo(f"{manifest}: {place}")
+
+
+def bring(
+    name: str, library: Library, *, labels: Path | None = None, mirror: str | None = None
+) -> tuple[Manifest, Path]:
+    """Fetch the public model `name` into the library; its manifest, and where its file lies."""
     import tempfile
 
     from cli.progress import display
@@ -100,10 +114,6 @@ def fetch(name: str | None, labels: Path | None, mirror: str | None, library: Pa
     from vision.library import read_labels, tensors
     from vision.public import BASE, KNOWN
 
-    if name is None:
-        for known in KNOWN.values():
-            click.echo(f"{known.name:20} {known.version:8} {known.task:9} {known.bytes / 1e6:5.1f} MB  {known.about}")
-        return
     if name not in KNOWN:
         raise click.UsageError(f"no public model {name!r} is known; known are {', '.join(KNOWN)}")
     model = KNOWN[name]
@@ -111,6 +121,13 @@ def fetch(name: str | None, labels: Path | None, mirror: str | None, library: Pa
     with told_in_a_line(), tempfile.TemporaryDirectory() as folder, display(False) as shown:
         file = Path(folder, Path(model.path).name)
         download(url, model.sha256, model.bytes, file, lambda got: shown.count("bytes", got, model.bytes))
+        names = [str(number) for number in range(model.classes)]
+        if labels:
+            names = list(read_labels(labels))
+        elif known := model.labels:
+            place = Path(folder, known.path)
+            download(f"{(mirror or known.base).rstrip('/')}/{known.path}", known.sha256, known.bytes, place)
+            names = list(read_labels(place))
         inputs, outputs = tensors(file)
         first = "logits" if model.task == "classify" else "raw"
         width, height = model.size
@@ -123,7 +140,7 @@ def fetch(name: str | None, labels: Path | None, mirror: str | None, library: Pa
             bytes=model.bytes,
             licence=model.licence,
             source=f"{BASE}/{model.path}",
-            labels=read_labels(labels) if labels else [str(number) for number in range(model.classes)],
+            labels=names,
             input={
                 "name": inputs[0],
                 "width": width,
@@ -134,8 +151,7 @@ def fetch(name: str | None, labels: Path | None, mirror: str | None, library: Pa
             },
             outputs=[{"name": name, "kind": "raw" if number else first} for number, name in enumerate(outputs)],
         )
-        place = _here(library).add(manifest, file)
-    click.echo(f"{manifest}: {place}")
+        return manifest, library.add(manifest, file)
 
 
 @models.command("list", short_help="What is here, and in the bucket.")

@@ -93,4 +93,7 @@ class Program(Construct):
         if tracing:
             # CDK has added what X-Ray takes.
             acknowledge(self.role, {"IAM5[Resource::*]": "X-Ray has no narrower resource"})
+        if snapstart:
+            reason = "callers use an alias of a published version"
+            acknowledge(self.function, {"Annotation::@aws-cdk/aws-lambda:snapStartRequirePublish": reason})
         acknowledge(self.function, {"L1": "layers are built for 3.13, which Lambda supports until the middle of 2029"})

@@ -1,7 +1,7 @@
 """Public models that `fastslow models fetch` knows: where they are, their hashes, and what they want of a picture.
 
 All come from the OpenCV model zoo (github.com/opencv/opencv_zoo), which describes each in its folder. Names of tensors
-are read from the file when it has come.
+are read from the file when it has come. The zoo has no file of ImageNet's classes, so their names come from elsewhere.
 """
 
 from __future__ import annotations
@@ -10,9 +10,27 @@ from dataclasses import dataclass
 
 from vision.manifest import Task
 
-__all__ = ["BASE", "KNOWN", "PublicModel"]
+__all__ = ["BASE", "IMAGENET", "KNOWN", "PublicLabels", "PublicModel"]
 
 BASE = "https://github.com/opencv/opencv_zoo/raw/main"
+
+
+@dataclass(frozen=True)
+class PublicLabels:
+    """Names of classes in public, one a line."""
+
+    base: str
+    path: str
+    sha256: str
+    bytes: int
+
+
+IMAGENET = PublicLabels(
+    "https://github.com/pytorch/hub/raw/3658dec5a4542903230047c6a7b9e8d5a0cf996c",
+    "imagenet_classes.txt",
+    "1f386e0d1cb6e28b9c2dac651c3dea6801e98ad1b41a14ce6bb1a093d72069f5",
+    10_472,
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +50,7 @@ class PublicModel:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     classes: int = 0
+    labels: PublicLabels | None = None  # None: classes are numbers
 
 
 # ImageNet's usual mean and deviation, of samples 0..255.
@@ -55,6 +74,7 @@ KNOWN = {
             mean=_MEAN,
             scale=_SCALE,
             classes=1000,
+            labels=IMAGENET,
         ),
         PublicModel(
             "yunet-opencv",

@@ -25,7 +25,7 @@ from pipelines.media.read import Reader, orientation_of
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["SIDE", "clock", "even_frames", "files", "is_picture", "scene_frames", "scenes", "thumbnail_width"]
+__all__ = ["SIDE", "clock", "even_frames", "files", "is_picture", "length", "scene_frames", "scenes", "thumbnail_width"]
 
 SIDE = 512
 """Pixels of the shorter side of a frame, at most; nothing is enlarged."""
@@ -85,9 +85,16 @@ def even_frames(path: str, count: int, *, thumbnails: bool = False) -> Iterator[
         yield from _frames(film, times, thumbnail_width(count) if thumbnails else 0)
 
 
-def scenes(path: str, watch: Callable[[int], object] = lambda _: None) -> list[tuple[Fraction, Fraction]]:
+def length(path: str) -> float:
+    """How many seconds a video takes, as its file says; 0 if it does not."""
+    with Film(path) as film:
+        return round(float(film.seconds), 3)
+
+
+def scenes(path: str, watch: Callable[[int, int], object] = lambda *_: None) -> list[tuple[Fraction, Fraction]]:
     """When each scene of a video begins and ends, in seconds; decodes all of it, and tells `watch` of every frame.
 
+    `watch` hears how many there were and about how many there are.
     A film that was cut off has scenes up to there.
     """
     begins: list[Fraction] = []
@@ -100,7 +107,7 @@ def scenes(path: str, watch: Callable[[int], object] = lambda _: None) -> list[t
                 if cut or number == 1:
                     begins.append((picture.pts - first) * tick)
                 end = (picture.pts - first + picture.duration) * tick
-                watch(number)
+                watch(number, reader.source.frames)
         except TruncatedInput:
             if not begins:
                 raise

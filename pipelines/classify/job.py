@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 from pipelines.classify.answers import Answer, Ask, Later, Outcome, Picture, Refused, Rejected
 from pipelines.classify.retry import Retry
@@ -20,7 +20,7 @@ _LEAVE = 2.0
 
 def classify(
     pictures: Iterable[Picture], ask: Ask, *, parallel: int = 1, retry: Retry | None = None
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """What comes of each picture, as it comes; pictures are taken while others are being asked for.
 
     A picture that is rejected, or that was tried too often, is an outcome with a problem. Raises Refused when no

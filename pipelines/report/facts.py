@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,6 +10,7 @@ import codec
 from pipelines import libvpx
 from pipelines.encode.record import KEY, WAIT, Record
 from pipelines.quality import Comparison
+from pipelines.report import machine as report_machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,16 +25,7 @@ STAGES = ("read", "encode", "decode", WAIT, "rebase", "join")
 
 def machine() -> dict[str, str]:
     """What ran the job: names and values."""
-    packages = ", ".join(f"{name} {metadata.version(name)}" for name in ("fastslow", "av"))
-    return {
-        "processor": _processor(),
-        "processors": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "codec": f"{codec.BUILD} build",
-        "libvpx": libvpx.version(),
-        "packages": packages,
-    }
+    return {**report_machine.machine("fastslow", "av"), "codec": f"{codec.BUILD} build", "libvpx": libvpx.version()}
 
 
 def settings_of(settings: Settings, workers: int, report: Report) -> dict[str, str]:
@@ -132,12 +120,3 @@ def _processes(record: Record) -> list[str]:
     found = {happened.process for happened in record.happened}
     workers = sorted(found - {"reader", "join"}, key=lambda name: (len(name), name))
     return [name for name in ("reader", *workers, "join") if name in found]
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -13,13 +13,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from cli.local import PUBLIC, _publish
 from cli.main import fastslow
 from tests.vision.conftest import bucket as bucket  # the fixture
 from tests.vision.made import MODEL
 from vision import public, store
 from vision.bucket import Bucket
+from vision.library import Library
 
 ADD = ("--name", "day-night", "--licence", "Apache-2.0", "--size", 8, 8, "--mean", 127.5, "--scale", 1 / 127.5)
+LABELS = b"cat\nparrot\n"
 
 
 @pytest.fixture
@@ -88,10 +91,11 @@ class Server(http.server.BaseHTTPRequestHandler):
         if fault == "missing":
             self.send_error(404)
             return
+        wanted = LABELS if self.path.endswith(public.IMAGENET.path) else MODEL
         self.send_response(200)
-        self.send_header("Content-Length", str(len(MODEL)))
+        self.send_header("Content-Length", str(len(wanted)))
         self.end_headers()
-        data = bytes(len(MODEL)) if fault == "wrong" else MODEL
+        data = bytes(len(wanted)) if fault == "wrong" or (fault == "unnamed" and wanted is LABELS) else wanted
         self.wfile.write(data[: len(data) // 2] if fault == "half" else data)
 
     def log_message(self, *_: object) -> None:
@@ -106,6 +110,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         bytes=len(MODEL),
         size=(8, 8),
         classes=2,
+        labels=replace(public.IMAGENET, sha256=hashlib.sha256(LABELS).hexdigest(), bytes=len(LABELS)),
     )
     monkeypatch.setitem(public.KNOWN, model.name, model)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as http_server:
@@ -120,10 +125,21 @@ def test_a_public_model_is_fetched(library: Path, server: str) -> None:
     result = run("fetch", "mobilenet-v2-opencv", "--mirror", f"{server}/good")
     assert result.exit_code == 0, result.output
     assert run("list").output == "mobilenet-v2-opencv 2022apr  here\n"
+    assert Library(library / "library").find("mobilenet-v2-opencv")[0].labels == ("cat", "parrot")
+
+
+def test_classes_may_be_named_otherwise(library: Path, server: str, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("Katze\nPapagei\n")
+    result = run(
+        "fetch", "mobilenet-v2-opencv", "--mirror", f"{server}/unnamed", "--labels", str(tmp_path / "names.txt")
+    )
+    assert result.exit_code == 0, result.output
+    assert Library(library / "library").find("mobilenet-v2-opencv")[0].labels == ("Katze", "Papagei")
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"), [("missing", "404"), ("half", "bytes came"), ("wrong", "SHA-256"), ("", "refused")]
+    ("fault", "told"),
+    [("missing", "404"), ("half", "bytes came"), ("wrong", "SHA-256"), ("unnamed", "SHA-256"), ("", "refused")],
 )
 def test_a_server_that_misbehaves_is_told(library: Path, server: str, fault: str, told: str) -> None:
     mirror = f"{server}/{fault}" if fault else "http://127.0.0.1:9"
@@ -136,3 +152,27 @@ def test_a_server_that_misbehaves_is_told(library: Path, server: str, fault: str
 def test_known_models_are_listed() -> None:
     assert [line.split()[0] for line in run("fetch").output.splitlines()] == list(public.KNOWN)
     assert run("fetch", "gpt").exit_code == 2
+
+
+def test_up_brings_a_public_model_and_says_nothing_on_stdout(
+    library: Path, server: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boto3, local = pytest.importorskip("boto3"), pytest.importorskip("deploy.local")
+    nowhere = local.processes.Process(1, 1)
+    state = local.Running(nowhere, nowhere, "", "", "", {"ModelsBucket": bucket.name})
+    monkeypatch.setattr(local, "client", lambda service, _: boto3.client(service))
+    known = public.KNOWN[PUBLIC]
+    assert known.labels
+    monkeypatch.setitem(public.KNOWN, PUBLIC, replace(known, labels=replace(known.labels, base=f"{server}/good")))
+
+    said: list[str] = []
+    monkeypatch.setattr(public, "BASE", f"{server}/missing")
+    assert _publish(state, None, library / "library", said.append) == ""
+    assert "404" in said[-1]
+    monkeypatch.setattr(public, "BASE", f"{server}/good")
+    assert _publish(state, None, library / "library", said.append) == f"{PUBLIC} 2022apr"
+    now = store.active(bucket, "classify")
+    assert now
+    assert now.manifest.labels == ("cat", "parrot")
+    assert _publish(state, None, library / "nothing", said.append) == f"{PUBLIC} 2022apr", "it is active already"
+    assert capsys.readouterr().out == ""

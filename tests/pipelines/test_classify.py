@@ -212,7 +212,7 @@ def test_pictures_are_taken_as_they_are_needed() -> None:
     for _ in range(10):
         next(outcomes)
     assert taken < 30
-    outcomes.close()  # type: ignore[attr-defined]
+    outcomes.close()
     assert taken < 30
 
 
@@ -226,7 +226,7 @@ def test_leaving_early_does_not_wait_for_what_never_answers() -> None:
 
     outcomes = classify(some(10), ask, parallel=3)
     assert next(outcomes).index == 0
-    outcomes.close()  # type: ignore[attr-defined]
+    outcomes.close()
     assert set(threading.enumerate()) <= before, "none waits out its 40 s"
 
 

@@ -20,7 +20,8 @@ from pipelines.encode.plan import Settings
 from pipelines.errors import OutputError, SettingsError
 from pipelines.media.packets import open_vp8
 from pipelines.media.read import Reader
-from pipelines.report.page import Job, page_file, render
+from pipelines.report.document import page_file
+from pipelines.report.page import Job, render
 from pipelines.report.pictures import pictures, shown_size
 from pipelines.stream import describe, images
 from tests.pipelines import clips, reports
