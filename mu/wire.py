@@ -282,6 +282,8 @@ class Invitation(msgspec.Struct, frozen=True):
     token: Annotated[str, Meta(max_length=400)]
     ca: Annotated[str, Meta(max_length=16384)]
     """The certificate (PEM) that signed the coordinator's, which is for `server_name(job)`: trust nothing else."""
+    store: Annotated[str, Meta(max_length=1000)] = ""
+    """Where the job's objects are: an address for `mu.store.open_store`."""
 
     def __repr__(self) -> str:
         return f"Invitation({self.address!r}, {self.job!r}, {self.worker!r})"

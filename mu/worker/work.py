@@ -1,0 +1,172 @@
+"""The life of a worker that calls out: connect, run one task after the other, end when nothing is left.
+
+A program computes in the thread that calls `work`, and the line's thread talks meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Self
+
+import msgspec
+
+from mu import programs
+from mu.job import Task
+from mu.store.names import Store
+from mu.wire import Done, Failed, Invitation
+from mu.worker.context import RemoteContext
+from mu.worker.line import Line, Stopped
+
+__all__ = ["Worked", "work"]
+
+_SIGNAL = signal.SIGUSR1
+_TEXT, _LONG = 4096, 65536
+"""Most characters of an error's text, and of its traceback."""
+_MOST_FRAMES = 100
+_LAST_SPANS = 10_000
+_RESERVE = 0.1
+"""A worker takes no new task when it has only this share of its time left."""
+
+
+class Worked(msgspec.Struct, frozen=True):
+    """What a worker did."""
+
+    done: int
+    """Tasks whose programs came to their ends."""
+    failed: int
+    """Tasks whose programs raised."""
+    reason: str
+    """Why it ended."""
+
+
+def work(
+    invitation: Invitation,
+    store: Store,
+    *,
+    about: str = "",
+    time_s: float | None = None,
+    prepare: Callable[[], object] = lambda: None,
+    kill: Callable[[int], object] = os._exit,
+    reconnect_s: float = 60.0,
+    grace_s: float = 2.0,
+) -> Worked:
+    """Do what the coordinator says until it has nothing more to do, or `time_s` seconds are over.
+
+    Before they are over the worker says so, and its task goes to another. `prepare` is called once, before the first
+    program is imported, while the connection is made. A program that is not wanted any more is interrupted; if it has
+    not ended `grace_s` seconds later, `kill` ends the process: call this from the main thread, since others cannot be
+    interrupted in a call. Raises BackendError if the coordinator cannot be reached, ProtocolError if it makes no sense.
+    """
+    leave_at = None if time_s is None else time.monotonic() + time_s
+    last_start = None if leave_at is None or time_s is None else leave_at - time_s * _RESERVE
+    interrupter = _Interrupter()
+    counts = {Done: 0, Failed: 0}
+    with interrupter:
+        line = Line(
+            invitation,
+            about=about or f"{socket.gethostname()}, process {os.getpid()}",
+            reconnect_s=reconnect_s,
+            leave_at=leave_at,
+            interrupt=interrupter.interrupt,
+            kill=lambda: kill(1),
+            grace_s=grace_s,
+        )
+        try:
+            while (task := line.next_task()) is not None:
+                if not any(counts.values()):
+                    with interrupter.computing():
+                        prepare()
+                word = _run(task, line, store, interrupter, first=not any(counts.values()))
+                line.over(word)
+                counts[type(word)] += 1
+                if last_start is not None and time.monotonic() >= last_start:
+                    line.leave("its time is almost over")
+        except Stopped:
+            pass
+        except BaseException as error:
+            line.leave(f"{type(error).__name__} in the worker", in_haste=True)
+            raise
+        finally:
+            ended = line.close()
+    if ended.error is not None:
+        raise ended.error
+    return Worked(counts[Done], counts[Failed], ended.reason)
+
+
+def _run(task: Task, line: Line, store: Store, interrupter: _Interrupter, *, first: bool) -> Done | Failed:
+    """Run a task's program; how that ended. Raises Stopped, or KeyboardInterrupt."""
+    context = RemoteContext(line, task, store)
+    try:
+        with interrupter.computing():
+            programs.call(task.program, context, task.argument)
+    except (Stopped, KeyboardInterrupt):
+        raise
+    except MemoryError as error:
+        context.end()
+        return _failed(error, again=not first)  # what ran before it may have left less
+    except BaseException as error:  # noqa: BLE001  SystemExit, too: a program ends neither its worker nor its job
+        context.end()  # raises Stopped if it is: what a program raises while it is interrupted means nothing
+        line.check()
+        return _failed(error, again=getattr(type(error), "again", False) is True)
+    return Done(context.end()[-_LAST_SPANS:])
+
+
+def _failed(error: BaseException, *, again: bool) -> Failed:
+    import traceback  # here, since a worker starts sooner without it
+
+    try:
+        text = str(error)
+    except Exception as other:  # noqa: BLE001  whatever a program's own exception does
+        text = f"(its text cannot be had: {type(other).__name__})"
+    lines = "".join(traceback.format_exception(error, limit=-_MOST_FRAMES))
+    return Failed(_plain(type(error).__name__)[:_TEXT], _plain(text)[:_TEXT], _plain(lines)[-_LONG:], again)
+
+
+def _plain(text: str) -> str:
+    """Text that can be said: without halves of characters."""
+    return text.encode(errors="replace").decode()
+
+
+class _Interrupter:
+    """Ends a program from another thread, by a signal that interrupts what it waits for, too."""
+
+    def __init__(self) -> None:
+        self._thread: int | None = None
+        self._computing = False
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._thread = threading.get_ident()
+            self._before = signal.signal(_SIGNAL, self._raise)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._thread = None
+            signal.signal(_SIGNAL, self._before)
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """What is done here may be interrupted by Stopped."""
+        self._computing = True
+        try:
+            yield
+        finally:
+            self._computing = False
+
+    def interrupt(self) -> None:
+        """Raise Stopped where the program is."""
+        if self._thread is not None and self._computing:
+            signal.pthread_kill(self._thread, _SIGNAL)
+
+    def _raise(self, _number: int, _frame: FrameType | None) -> None:
+        if self._computing:
+            raise Stopped("interrupted")
