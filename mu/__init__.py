@@ -1,5 +1,6 @@
 """Thousands of short-lived workers as one computer: jobs as data, a coordinator, messages between tasks."""
 
+from mu.backend import run
 from mu.context import Context
 from mu.errors import (
     BackendError,
@@ -8,6 +9,7 @@ from mu.errors import (
     JobError,
     JobFailed,
     LedgerError,
+    MapFailed,
     Missing,
     Misuse,
     MuError,
@@ -17,6 +19,7 @@ from mu.errors import (
     TryAgain,
 )
 from mu.job import Edge, Job, Limits, Task, argument
+from mu.mapping import map  # noqa: A004
 
 __all__ = [
     "BackendError",
@@ -29,6 +32,7 @@ __all__ = [
     "JobFailed",
     "LedgerError",
     "Limits",
+    "MapFailed",
     "Missing",
     "Misuse",
     "MuError",
@@ -38,4 +42,6 @@ __all__ = [
     "TransferFailed",
     "TryAgain",
     "argument",
+    "map",
+    "run",
 ]

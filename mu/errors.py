@@ -6,6 +6,7 @@ MuError
 ├── ProtocolError       the peer: bytes or messages that have no meaning where they came
 ├── Disagreement        a program that ran twice and did not do the same twice
 ├── JobFailed           tasks failed; every failure is listed, what is finished is kept
+├── MapFailed           the same of `mu.map`, whose results and failures go with its items
 ├── JobCancelled        somebody cancelled the job; what is finished is kept
 ├── TryAgain            a program says that another try may help
 ├── LedgerError         a journal that cannot be read, belongs to another job, or a disk that takes no more
@@ -19,8 +20,9 @@ A program that raises has failed its task for good, unless the exception's class
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mu.core.instructions import Failure
@@ -32,6 +34,7 @@ __all__ = [
     "JobError",
     "JobFailed",
     "LedgerError",
+    "MapFailed",
     "Missing",
     "Misuse",
     "MuError",
@@ -66,13 +69,27 @@ class Disagreement(MuError):
 
 
 class JobFailed(MuError):
-    """Tasks failed. `failures` lists every one of them."""
+    """Tasks failed. `failures` lists every one of them, `objects` holds what the others stored."""
 
-    def __init__(self, failures: Sequence[Failure]) -> None:
+    def __init__(self, failures: Sequence[Failure], objects: Mapping[str, memoryview] = MappingProxyType({})) -> None:
         self.failures = tuple(failures)
+        self.objects = objects
         first = failures[0] if failures else None
         more = f", and {len(failures) - 1} more tasks failed" if len(failures) > 1 else ""
         super().__init__(f"{first.task}: {first.reason}{more}" if first else "the job failed")
+
+
+class MapFailed(MuError):
+    """A function raised for some items, or no worker survived them.
+
+    `results` has what came of each item in their order, None where it failed; `failures` says by the item's number why.
+    """
+
+    def __init__(self, results: Sequence[Any], failures: Mapping[int, Failure]) -> None:
+        self.results, self.failures = list(results), dict(failures)
+        number, first = next(iter(self.failures.items()))
+        more = f"; {len(failures)} of {len(self.results)} items failed" if len(failures) > 1 else ""
+        super().__init__(f"item {number}: {first.reason}{more}")
 
 
 class JobCancelled(MuError):

@@ -8,7 +8,9 @@ structs); without an annotation it comes as plain lists, dicts, numbers, text an
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -20,10 +22,13 @@ import msgspec
 from mu.errors import JobError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from mu.context import Context
 
-__all__ = ["argument_of", "call", "load", "name_of"]
+__all__ = ["argument_of", "call", "load", "main_is", "main_script", "name_of"]
 
+_MAIN = "__mu_main__"
 _NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
 
 
@@ -39,7 +44,7 @@ def load(program: str) -> Callable[..., Any]:
         raise JobError(f"{program!r} is no name of a program: it is module:function")
     module_name, _, name = program.partition(":")
     try:
-        module = importlib.import_module(module_name)
+        module = _main_module() if module_name == "__main__" else importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         missing = error.name or module_name
         if module_name != missing and not module_name.startswith(f"{missing}."):
@@ -101,10 +106,45 @@ def name_of(function: Callable[..., Any]) -> str:
         what = "a lambda" if "<lambda>" in name else f"{name}, a function inside another or a method"
         raise JobError(f"workers cannot find {what}: move it to the top of its module")
     if module == "__main__":
-        main = sys.modules["__main__"]
-        spec = getattr(main, "__spec__", None)
+        spec = getattr(sys.modules["__main__"], "__spec__", None)
         if spec is not None:
             module = str(spec.name)  # started by `python -m`
-        elif not getattr(main, "__file__", None):
+        elif main_script() is None:
             raise JobError(f"workers cannot find {name}, which was typed in: write it in a module")
     return f"{module}:{name}"
+
+
+def main_script() -> str | None:
+    """The path of the script that this process runs, if it is one."""
+    main = sys.modules["__main__"]
+    path = getattr(main, "__file__", None)
+    return os.path.abspath(path) if path and getattr(main, "__spec__", None) is None else None
+
+
+_script: str | None = None
+
+
+def main_is(script: str) -> None:
+    """From now on the functions of `__main__` are those of this script, which is loaded when the first is needed.
+
+    It is loaded under another name, so what is behind its `if __name__ == "__main__"` does not run.
+    """
+    global _script
+    _script = script
+
+
+def _main_module() -> ModuleType:
+    if _script is None:
+        return sys.modules["__main__"]
+    if _MAIN not in sys.modules:
+        spec = importlib.util.spec_from_file_location(_MAIN, _script)
+        if spec is None or spec.loader is None:
+            raise JobError(f"{_script} is no Python script that workers can load")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[_MAIN] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[_MAIN]
+            raise
+    return sys.modules[_MAIN]
