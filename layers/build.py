@@ -13,11 +13,12 @@ import shutil
 import subprocess
 import sys
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+import deflate
 
 from layers import archive, wheels
 from layers.bytecode import compile_all, functions_python
@@ -76,7 +77,7 @@ def build(name: str, arch: Arch, folder: Path) -> Package:
         kept.parent.mkdir(parents=True, exist_ok=True)
         found = wheels.find(pins, arch, ROOT / "build" / "wheels" / arch)
         files = tree(recipe, [wheels.contents(path) for path in found], project)
-        archive.write(kept, files | (compile_all(files, python) if python else {}))
+        archive.write(kept, files | (compile_all(_interpreted(recipe, files), python) if python else {}))
     package = _measured(name, arch, kept)
     path = folder / f"{name}.zip"
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +90,15 @@ def tree(recipe: Recipe, unpacked: Iterable[Mapping[str, bytes]], project: Mappi
     left_out = EVERYWHERE + recipe.left_out
     files: dict[str, bytes] = {}
     for wheel in unpacked:
-        files.update({name: data for name, data in wheel.items() if not _is_left_out(name, left_out)})
+        compiled = {name.partition(".")[0] for name in wheel if name.endswith(".so")}
+        files.update(
+            {
+                name: data
+                for name, data in wheel.items()
+                # Cython's sources lie beside what was made of them, and Python never reads them.
+                if not _is_left_out(name, left_out) and name.removesuffix(".py") not in compiled
+            }
+        )
     files.update({name: data for name, data in project.items() if not _is_left_out(name, recipe.left_out)})
     trimmed = {}
     for name, data in files.items():
@@ -98,6 +107,14 @@ def tree(recipe: Recipe, unpacked: Iterable[Mapping[str, bytes]], project: Mappi
         except ValueError as error:
             raise BadWheel(f"{name} is a damaged library: {error}") from error
     return trimmed
+
+
+def _interpreted(recipe: Recipe, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files that get bytecode: not those modules of the codec that run compiled, nor folders of `sources`."""
+    compiled = {Path(name).name.partition(".")[0] for name in files if "/codec/_compiled/" in name}
+    without = {f"{PREFIX}codec/{name}.py" for name in compiled}
+    folders = tuple(f"{PREFIX}{name}/" for name in recipe.sources)
+    return {name: data for name, data in files.items() if name not in without and not name.startswith(folders)}
 
 
 def _is_left_out(name: str, rules: Iterable[LeftOut]) -> bool:
@@ -173,7 +190,7 @@ def _measured(name: str, arch: Arch, path: Path) -> Package:
 
 def _fingerprint(recipe: Recipe, pins: Iterable[Pin], project: Mapping[str, bytes], python: str | None) -> str:
     """Of all that the bytes of a package depend on."""
-    told = [repr(recipe), repr(EVERYWHERE), str(bool(python)), zlib.ZLIB_RUNTIME_VERSION, *map(str, pins)]
+    told = [repr(recipe), repr(EVERYWHERE), str(bool(python)), deflate.__version__, *map(str, pins)]
     told += [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(Path(__file__).parent.glob("*.py"))]
     told += [f"{name} {hashlib.sha256(project[name]).hexdigest()}" for name in sorted(project)]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]

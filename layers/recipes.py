@@ -42,6 +42,7 @@ class Recipe:
     project: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     bytecode: bool = True  # made for the functions' Python: half of a cold start is compiling otherwise
+    sources: tuple[str, ...] = ()  # folders that do without bytecode
 
 
 # For every wheel. Licences stay, and so does METADATA, by which packages ask each other for versions.
@@ -80,6 +81,7 @@ NUMPY = (
     LeftOut("numpy/random/lib/*", "libraries to link against"),
     LeftOut("numpy/random/_examples/*", "documentation"),
     LeftOut("numpy/*/_*_tests.cpython*", "compiled tests"),
+    LeftOut("numpy/_core/_simd.cpython*", "only numpy's tests load it"),
     LeftOut("numpy/typing/*", "for type checkers"),
 )
 AV = (LeftOut("av/__main__.py", "a command"),)
@@ -129,7 +131,8 @@ RECIPES = {
         # A worker runs for minutes, and the zip is close to the limit.
         Recipe("video", ("numpy", "av"), left_out=NUMPY + AV, bytecode=False),
         Recipe("vision", ("numpy", "onnxruntime", "pillow"), left_out=NUMPY + ONNXRUNTIME + PILLOW),
-        Recipe("code", ("msgspec",), ("codec", "mu", "vision", "pipelines"), PROJECT),
+        # Of pipelines only workers import anything.
+        Recipe("code", ("msgspec",), ("codec", "mu", "vision", "pipelines"), PROJECT, sources=("pipelines",)),
         # No layer: the coordinator's machine has it beside `code`. Functions find boto3 where they run.
         Recipe("coordinator", COORDINATOR, left_out=BOTOCORE + CRYPTOGRAPHY),
         # No layer: what `fastslow codec publish` takes, in place of the one in the layer.

@@ -72,6 +72,7 @@ DISTRIBUTIONS = {"PIL": "pillow", "aws_cdk": "aws-cdk-lib"}
 # What a package may import of an optional extra, besides what every installation has.
 EXTRAS = {
     "infra": "deploy",
+    "layers": "deploy",
     "deploy": "aws",
     "functions": "aws",
     "vision": "aws",

@@ -139,3 +139,16 @@ def test_the_code_layer_has_every_package_that_functions_may_import() -> None:
     assert {name.split("/")[0] for name in files} == here
     with pytest.raises(LayerError, match="nowhere/"):
         build.project_files(Recipe("none", project=("nowhere",)))
+
+
+def test_bytecode_is_made_of_what_runs_from_source() -> None:
+    names = ["codec/decode.py", "codec/state.py", "codec/_compiled/x/decode.abi3.so", "late/job.py", "vision/a.py"]
+    files = {f"python/{name}": b"" for name in names}
+    left = build._interpreted(Recipe("code", sources=("late",)), files)
+    assert [name for name in left if name.endswith(".py")] == ["python/codec/state.py", "python/vision/a.py"]
+
+
+def test_sources_beside_what_was_compiled_of_them_are_left_out(tmp_path: Path) -> None:
+    made = {"made/core.py": b"", "made/core.abi3.so": b"", "made/other.py": b""}
+    files = build.tree(RECIPE, [wheels.contents(wheel(tmp_path, made))], {"codec/core.py": b""})
+    assert sorted(files) == ["python/codec/core.py", "python/made/core.abi3.so", "python/made/other.py"]
