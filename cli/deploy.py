@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from cli.doctor import checked, named, show
 from cli.errors import Failure, told_when_deploying
+
+if TYPE_CHECKING:
+    from deploy.account import Account
 
 _settings = click.option(
     "-c", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the stack; see docs/deploy.md."
@@ -60,38 +65,55 @@ def deploy(settings: tuple[str, ...], yes: bool, estimate: bool, force: bool) ->
 @click.command(short_help="Remove the stack from an account.")
 @_settings
 @_yes
-def destroy(settings: tuple[str, ...], yes: bool) -> None:
+@click.option("--everything", is_flag=True, help="And what deploying left beside it, where nobody else uses it.")
+def destroy(settings: tuple[str, ...], yes: bool, everything: bool) -> None:
     """Remove the stack from the account of your AWS credentials: its buckets are emptied, then all of it is deleted.
 
-    What is not the stack's stays: CDK's bootstrap stack, and API Gateway's role for logs (docs/deploy.md).
+    What is not the stack's stays: CDK's bootstrap stack, API Gateway's role for logs and the log of its executions.
+    --everything removes these too, be the stack still there or gone; what others use stays, and is named.
     """
     with told_when_deploying():
-        from deploy import tools
-        from deploy.account import Account, region
+        from deploy.account import Account, clients
+        from deploy.remains import remains
 
-        account, given = Account(), checked(settings)
-        name, number = given.get("name", "fastslow"), account.who()
-        resources = account.resources(name)
-        if not resources:
-            raise Failure(f"account {number} has no stack {name!r} in this region")
-        held = account.held(name)
+        account, name = Account(), checked(settings).get("name", "fastslow")
+        number, resources = account.who(), account.resources(name)
+        left = remains(clients(), name) if everything else []
+        if not resources and not any(not each.used for each in left):
+            raise Failure(
+                f"account {number} has no stack {name!r} in this region{', nor what one leaves' * everything}"
+            )
         click.echo(f"{name} in account {number}: {len(resources)} resources, and for good", err=True)
-        for each in held:
-            click.echo(f"{each.objects:9,} objects, {each.bytes / 1e6:,.1f} MB  s3://{each.bucket}", err=True)
+        for held in account.held(name):
+            click.echo(f"{held.objects:9,} objects, {held.bytes / 1e6:,.1f} MB  s3://{held.bucket}", err=True)
+        for each in left:
+            click.echo(f"{'stays' if each.used else 'goes':>9}  {each.what}{each.used and f'; {each.used}'}", err=True)
         if not yes and click.prompt(f"Type {name} to delete all of it", err=True) != name:
             raise click.Abort
-        environment = tools.environment(AWS_REGION=region())
-        context = [part for each in settings for part in ("-c", each)]
-        for last in (False, True):
-            for each in account.held(name):
-                account.empty(each.bucket)
-            try:
-                _cdk(["destroy", "--force", *context], environment)
-                break
-            except Failure:
-                if last or not any(each.objects for each in account.held(name)):
-                    raise
-                click.echo("S3 wrote to the log of accesses in the meantime; once more", err=True)
+        if resources:
+            _remove(account, name, settings)
+        for each in left:
+            if not each.used:
+                click.echo(f"removing {each.what}", err=True)
+                each.remove()
+
+
+def _remove(account: Account, name: str, settings: tuple[str, ...]) -> None:
+    from deploy import tools
+    from deploy.account import region
+
+    environment = tools.environment(AWS_REGION=region())
+    context = [part for each in settings for part in ("-c", each)]
+    for last in (False, True):
+        for each in account.held(name):
+            account.empty(each.bucket)
+        try:
+            _cdk(["destroy", "--force", *context], environment)
+            break
+        except Failure:
+            if last or not any(each.objects for each in account.held(name)):
+                raise
+            click.echo("S3 wrote to the log of accesses in the meantime; once more", err=True)
 
 
 def _cdk(arguments: list[str], environment: dict[str, str]) -> None:

@@ -78,10 +78,19 @@ def test_from_nothing_to_a_stack_and_back(cloud: local.Running) -> None:
     assert "2 objects" in kept.stderr
     assert account.resources("trial")
 
-    gone = run(cloud, "destroy", *SETTINGS, answer="trial\n")
+    gone = run(cloud, "destroy", *SETTINGS, "--everything", answer="trial\n")
     assert gone.returncode == 0, gone.stderr[-3000:]
     assert account.resources("trial") == []
     assert not {each["Name"] for each in s3.list_buckets()["Buckets"]} & set(buckets)
+
+    assert "goes  CDK's bootstrap stack CDKToolkit and s3://cdk-" in gone.stderr
+    assert "goes  API Gateway's role for logs, trial-" in gone.stderr
+    assert s3.list_buckets()["Buckets"] == []
+    assert account.resources("CDKToolkit") == []
+    assert local.client("iam", cloud).list_roles()["Roles"] == []
+    again = run(cloud, "destroy", *SETTINGS, "--everything", "--yes")
+    assert again.returncode == 1
+    assert "no stack 'trial' in this region, nor what one leaves" in again.stderr
 
 
 def test_without_credentials_it_says_so() -> None:
