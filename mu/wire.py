@@ -295,11 +295,14 @@ _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker
 
 
 def decode_from_worker(body: bytes | bytearray | memoryview) -> FromWorker:
-    """A control frame's body. Raises ProtocolError."""
+    """A control frame's body, whose memory may change afterwards. Raises ProtocolError."""
     try:
-        return _from_worker.decode(body)
+        word = _from_worker.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"a worker said what is no message: {error}") from error
+    if isinstance(word, Add):  # arguments are views of the body
+        return Add(tuple(msgspec.structs.replace(task, argument=task.argument.copy()) for task in word.tasks))
+    return word
 
 
 def decode_to_worker(body: bytes | bytearray | memoryview) -> ToWorker:

@@ -72,6 +72,7 @@ class Server:
         *,
         launcher: Launcher,
         folder: Path,
+        store: str = "",
         keys: JobKeys | None = None,
         ledger: Ledger | None = None,
         entries: Iterable[Entry] = (),
@@ -80,7 +81,8 @@ class Server:
     ) -> HostedJob:
         """Run a job. Its outcome is `await job.over`; then `await server.leave(job)`.
 
-        `folder` is where messages go that memory has no room for, and nobody else's. With a `ledger` the job survives
+        `folder` is where messages go that memory has no room for, and nobody else's; `store` is where workers find
+        the job's objects (`mu.store.open_store`). With a `ledger` the job survives
         its coordinator: every message is on the disk before its sender may forget it. To go on with such a job give the
         restored coordinator with the same folder and `keys`, and the ledger's `entries`; have the ledger call `wake`
         of what this returns. `drop` removes objects that nobody needs any more from the store.
@@ -108,6 +110,7 @@ class Server:
             messages=messages,
             launcher=launcher,
             address=lambda: self.address,
+            store=store,
             token_s=options.token_s,
             ledger=ledger,
             entries=entries,

@@ -254,9 +254,8 @@ class Session:
         key = Key(message.sender, task.name, message.name)
         if key not in self._receives:
             raise ProtocolError(f"{task.name} waits for {message.name} of {message.sender}, which it does not declare")
-        if key in self._deliveries:
-            raise ProtocolError(f"{task.name} waits for {message.name}, which is on its way to it")
-        self.job.handle(Waits(self.run, key))
+        if key not in self._deliveries:  # else it came while the worker said again what it waits for
+            self.job.handle(Waits(self.run, key))
 
     def _stored(self, message: StoredObject) -> None:
         task = self._needs_task()

@@ -7,6 +7,8 @@ import sys
 import time
 from contextlib import suppress
 
+import msgspec
+
 import mu
 from mu import Context, Edge, Task
 
@@ -135,3 +137,52 @@ def lazy(ctx: Context, seconds: float) -> None:
 
 
 BEFORE, AFTER = Edge("before", "state"), Edge("after", "state")
+
+
+class Link(msgspec.Struct):
+    """A task of a chain."""
+
+    number: int
+    length: int
+    size: int
+
+
+def chain(ctx: Context, plan: Link) -> None:
+    """Add a chain of tasks, each when there is room, and what they fetch."""
+    for number in range(plan.length):
+        name = f"raw/{number}"
+        memory = ctx.buffer(plan.size)
+        memory[:] = made(plan.size)[: plan.size]
+        memory[:8] = number.to_bytes(8, "big")
+        ctx.store(name, memory)
+        before = (Edge(f"link/{number - 1}", "state"),) if number else ()
+        after = (Edge(f"link/{number + 1}", "state"),) if number + 1 < plan.length else ()
+        argument = mu.argument(Link(number, plan.length, plan.size))
+        out = (f"out/{number}",)
+        link = Task(f"link/{number}", f"{__name__}:forge", argument, (name,), out, after, before)
+        ctx.progress("read", 1, plan.length)
+        ctx.add([link])
+
+
+def forge(ctx: Context, link: Link) -> None:
+    """Compute something of what lies in the store and of what the task before sends; send that on."""
+    state = hashlib.sha256(ctx.fetch(f"raw/{link.number}"))
+    time.sleep(0.1)
+    ctx.progress("hash", 1)
+    if link.number:
+        state.update(ctx.receive(f"link/{link.number - 1}", "state"))
+    whole = state.digest() * (link.size // 32)
+    ctx.store(f"out/{link.number}", state.digest())
+    if link.number + 1 < link.length:
+        ctx.send(f"link/{link.number + 1}", "state", whole)
+    ctx.progress("forge", 1)
+
+
+def forged(length: int, size: int) -> list[bytes]:
+    """What the tasks of a chain store."""
+    found: list[bytes] = []
+    for number in range(length):
+        raw = bytearray(made(size)[:size])
+        raw[:8] = number.to_bytes(8, "big")
+        found.append(hashlib.sha256(raw + (found[-1] * (size // 32) if found else b"")).digest())
+    return found

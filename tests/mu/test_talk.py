@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mu.digest import digest
 from mu.errors import BackendError, ProtocolError
-from mu.job import Edge, Task
+from mu.job import Edge, Task, argument
 from mu.store.folder import FolderStore
 from mu.wire import (
     CONTROL,
@@ -20,6 +20,7 @@ from mu.wire import (
     LARGEST_FRAME,
     STREAM,
     Accepted,
+    Add,
     Assigned,
     Deliver,
     Delivered,
@@ -39,6 +40,7 @@ from mu.wire import (
     Waiting,
     Welcome,
     decode_from_worker,
+    encode,
     frame,
     piece_head,
 )
@@ -122,6 +124,13 @@ def test_any_bytes_are_words_or_an_error(data: bytes, cuts: list[int]) -> None:
             for _ in frames.feed(part):
                 pass
     assert len(frames._begun) <= LARGEST_FRAME
+
+
+def test_what_was_read_does_not_change_with_the_memory_it_was_read_from() -> None:
+    body = bytearray(encode(Add((Task("t", "m:f", argument(["some", "thing"])),))))
+    word = decode_from_worker(memoryview(body))
+    body[:] = bytes(len(body))
+    assert word == Add((Task("t", "m:f", argument(["some", "thing"])),))
 
 
 class Reader:
