@@ -19,6 +19,7 @@ PARTS = (
     "startup",
     "classify",
     "stack",
+    "frames",
     "wall",
     "bdrate",
     "first_frame",

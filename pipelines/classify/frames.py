@@ -1,9 +1,10 @@
 """Pictures to classify: files, frames of a video evenly by time, or one of every scene.
 
-What is sent is a JPEG whose shorter side has at most SIDE pixels. Classifiers want 224 to 256 of them: with twice that,
-a pixel of theirs is the mean of four, so that neither the JPEG's blocks nor its colours at half the resolution (which
-then are at theirs) change what they see, and a decoder that halves (Pillow's draft) has only a quarter of the work.
-`python -m bench frames` prints how little that changes the scores.
+What is sent is a JPEG whose shorter side has at most SIDE pixels, in FFmpeg's best usual quality. Classifiers look at
+a crop of about 256 pixels, so a pixel of theirs is still the mean of three: blocks and rounding even out, and colours,
+which JPEG has at half the resolution, are as fine as theirs. It is a little less than twice 256, since from twice on
+decoders halve pictures on the way (Pillow's draft), and what comes out of that is no longer filtered before it is
+cropped. `python -m bench frames` prints what it changes.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = ["SIDE", "clock", "even_frames", "files", "is_picture", "length", "scene_frames", "scenes", "thumbnail_width"]
 
-SIDE = 512
+SIDE = 448
 """Pixels of the shorter side of a frame, at most; nothing is enlarged."""
 SENT_AS_IT_IS = 1_000_000
 """Bytes of a file up to which it is sent as it is; a larger one is sent as a frame of a video would be."""
 _LONGEST = 4096
-_QUANTIZER = 3  # of FFmpeg's 2 to 31
-_QUALITY = 90  # of Pillow's 0 to 100: about the same
+_QUANTIZER = 2  # of FFmpeg's 2 to 31
+_QUALITY = 92  # of Pillow's 0 to 100: about the same
 _SMALL_QUANTIZER, _SMALL_QUALITY = 5, 75
 _LARGEST_FILE = 200_000_000  # bytes
 _KINDS = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))

@@ -33,6 +33,8 @@ class Film:
         self.path = path
         self.damaged = 0
         """Packets that could not be decoded so far."""
+        self.decoded = 0
+        """Frames that were decoded so far."""
         self._timed = True  # whether frames tell when they are shown, wherever one begins to read
         self._open()
         first = next(self._frames, None)
@@ -110,6 +112,7 @@ class Film:
             except av.error.FFmpegError as error:
                 raise InputError(f"{self.path}: its video cannot be decoded: {error.strerror}") from error
             for frame in frames:
+                self.decoded += 1
                 if frame.pts is None or self._counted:
                     frame.pts = due
                     self._timed = False
