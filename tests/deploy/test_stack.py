@@ -171,6 +171,30 @@ def test_bad_input_is_refused_with_what_to_do(stack: local.Running, body: bytes,
 
 
 @pytest.mark.usefixtures("model")
+def test_a_film_is_classified_side_by_side(
+    stack: local.Running, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "running", lambda: stack)
+    film, page = shared / "media" / "traffic_dashcam_960x540.mp4", tmp_path / "page.html"
+    # More at once than the 3 environments that are reserved, so that some are throttled, and tried again.
+    asked = ["classify", str(film), "--frames", "30", "--local", "--parallel", "6", "--report", str(page), "--json"]
+    done = CliRunner().invoke(fastslow, asked)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert (told["classified"], told["failed"], told["complete"]) == (30, 0, True)
+    assert told["models"][0]["name"] == "mobilenet-v2"
+    assert [frame["seconds"] for frame in told["frames"]] == sorted(frame["seconds"] for frame in told["frames"])
+    assert page.read_bytes().count(b'src="data:image/jpeg') == 30
+    key = local.api_key(stack)
+    one = ["classify", str(shared / "media" / "images" / "cat.jpg"), "--api", local.frames_url(stack)]
+    done = CliRunner().invoke(fastslow, one, env={"FASTSLOW_API_KEY": key})
+    assert (done.exit_code, "Egyptian cat" in done.stdout) == (0, True)
+    assert key not in done.output
+    done = CliRunner().invoke(fastslow, one, env={"FASTSLOW_API_KEY": "guessed"})
+    assert (done.exit_code, "403" in done.stderr) == (1, True)
+
+
+@pytest.mark.usefixtures("model")
 def test_after_a_warm_up_so_many_requests_at_once_are_warm(stack: local.Running) -> None:
     assert local.warm(stack, HOME) == ""
     key = local.api_key(stack)
