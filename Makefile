@@ -65,5 +65,6 @@ $(READY): pyproject.toml constraints.txt setup.py
 	touch $@
 
 clean:
+	@test ! -e build/local/state.json || $(BIN)/fastslow local down
 	rm -rf $(VENV) build dist *.egg-info codec/_compiled .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -exec rm -rf {} +

@@ -33,9 +33,11 @@ def deploy(settings: tuple[str, ...], yes: bool, estimate: bool, force: bool) ->
     with told_when_deploying():
         from deploy import account, cost, tools
         from deploy.assembly import Assembly
+        from deploy.doctor import machine
         from deploy.doctor.checks import account_checks
-        from deploy.doctor.finding import examine, failed
+        from deploy.doctor.finding import examine, failed, refuse
 
+        show(refuse(examine(machine.checks())), err=True)
         click.echo("building packages, synthesising", err=True)
         work = tools.ROOT / "build" / "deploy"
         work.mkdir(parents=True, exist_ok=True)

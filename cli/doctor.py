@@ -40,7 +40,6 @@ def doctor(settings: tuple[str, ...], local: bool, as_json: bool) -> None:
             findings = finding.examine([*machine.local_checks(), ("stack", running)])
         else:
             findings = _account(chosen)
-            findings += finding.examine([("model", lambda: _model(findings))])
         bad = finding.failed(findings)
     if as_json:
         click.echo(json.dumps({"ok": not bad, "findings": [asdict(each) for each in findings]}))
@@ -99,12 +98,17 @@ def _model(findings: Sequence[Finding]) -> Finding:
 def _account(settings: dict[str, str]) -> list[Finding]:
     from deploy import account, tools
     from deploy.assembly import Assembly
+    from deploy.doctor import machine
     from deploy.doctor.checks import account_checks
-    from deploy.doctor.finding import examine
+    from deploy.doctor.finding import examine, failed
 
+    here = examine(machine.checks())
+    if failed(here):
+        return here
     click.echo("building packages, synthesising, asking AWS", err=True)
     work = tools.ROOT / "build" / "deploy"
     work.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(1) as pool:
         made = pool.submit(tools.synthesise, work / "cdk", settings, log=work / "cdk.log")
-        return examine(account_checks(account.clients(), account.region(), lambda: Assembly(made.result())))
+        there = examine(account_checks(account.clients(), account.region(), lambda: Assembly(made.result())))
+    return [*here, *there, *examine([("model", lambda: _model(there))])]

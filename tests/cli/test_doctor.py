@@ -33,6 +33,7 @@ def look(monkeypatch: pytest.MonkeyPatch, *findings: Finding, local: bool = Fals
     checks = [(each.check, lambda each=each: each) for each in findings]
     monkeypatch.setattr("deploy.doctor.checks.account_checks", lambda *_: checks)
     monkeypatch.setattr(machine, "local_checks", lambda: checks)
+    monkeypatch.setattr(machine, "checks", list)
     monkeypatch.setattr(doctor, "_model", lambda _: Finding("model", "ok", "none is needed yet"))
 
 
@@ -97,6 +98,21 @@ def test_settings_reach_the_app(monkeypatch: pytest.MonkeyPatch, synthesised: di
     assert "fastslow in eu-west-1" in run("doctor", "-c", "warm=7", "-c", "tags=a=b").stdout
     assert synthesised == {"warm": "7", "tags": "a=b"}
     assert run("doctor", "-c", "warm").exit_code == 2
+
+
+def test_without_the_tools_nothing_else_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch, synthesised: dict[str, str], tmp_path: Path
+) -> None:
+    look(monkeypatch, GOOD)
+    bad = Finding("checkout", "failed", "there is no app.py", "git clone")
+    monkeypatch.setattr(machine, "checks", lambda: [("checkout", lambda: bad)])
+    monkeypatch.setattr(tools, "ROOT", tmp_path / "installed")
+    done = run("doctor", "-c", "warm=1")
+    assert (done.exit_code, "region" in done.stdout) == (1, False)
+    done = run("deploy", "-c", "warm=1", "--yes")
+    assert (done.exit_code, done.stderr) == (1, "fastslow: checkout: there is no app.py (git clone)\n")
+    assert synthesised == {}
+    assert not (tmp_path / "installed").exists()
 
 
 def test_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
