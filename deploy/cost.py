@@ -22,7 +22,8 @@ ADDRESS, NAT_GATEWAY, ENDPOINT = 0.005, 0.045, 0.01
 VOLUME_GB = 0.08  # aws.amazon.com/ebs/pricing, gp3, a month
 # aws.amazon.com/cloudwatch/pricing, a month: the first 10,000 metrics, alarms of a minute's resolution
 METRIC, ALARM, DASHBOARD = 0.30, 0.10, 3.0
-MONITORING_METRICS, OWN_METRICS = 7, 12
+MONITORING_METRICS, OWN_METRICS = 7, 10
+"""How many EC2 has of a machine in detail, and how many the functions write (functions/telemetry.py)."""
 # aws.amazon.com/lambda/pricing, the first tier; a snapshot is kept, at the function's memory, for every version
 GB_SECOND = {"arm64": 0.0000133334, "x86_64": 0.0000166667}
 SNAPSHOT_GB_SECOND = 0.0000015046

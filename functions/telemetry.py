@@ -11,12 +11,27 @@ import sys
 import time
 from collections.abc import Mapping
 
-__all__ = ["tell"]
+__all__ = ["METRICS", "tell"]
+
+METRICS: Mapping[str, Mapping[str, str]] = {
+    "classify": {
+        "Requests": "Count",
+        "WarmUps": "Count",
+        "LatencyMs": "Milliseconds",
+        "ColdStart": "Count",
+        "CacheHit": "Count",
+        "CacheMiss": "Count",
+        "NoModel": "Count",
+        "SwitchFailed": "Count",
+    },
+    "warmup": {"Environments": "Count", "ColdEnvironments": "Count"},
+}
+"""Units of all metrics, by service and name. CloudWatch bills each of them (deploy/cost.py)."""
 
 
 def tell(service: str, metrics: Mapping[str, float], **fields: object) -> None:
-    """Write a line with metrics, by service, and whatever else helps; names that end in Ms are milliseconds."""
-    units = [{"Name": name, "Unit": "Milliseconds" if name.endswith("Ms") else "Count"} for name in metrics]
+    """Write a line with metrics of METRICS, and whatever else helps."""
+    units = [{"Name": name, "Unit": METRICS[service][name]} for name in metrics]
     space = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "fastslow")
     about = {"Namespace": space, "Dimensions": [["service"]], "Metrics": units}
     aws = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [about] if metrics else []}

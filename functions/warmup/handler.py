@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -17,6 +15,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.telemetry import tell
 
 HOLDS_MS = (500, 2000)  # the second one when the first was too short for all calls to overlap
 
@@ -47,7 +47,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
         if len(environments) >= count:
             break
     told = {"Environments": len(environments), "ColdEnvironments": sum(environments.values())}
-    tell(told, refused)
+    tell("warmup", told, **({"refused": refused} if refused else {}))
     if not environments:
         raise NothingWarm(refused)
     return told
@@ -62,15 +62,3 @@ def warm(function: str, hold: int, calls: int) -> dict[str, Any] | str:
     except (BotoCoreError, ClientError) as error:
         return str(error)
     return str(body) if "FunctionError" in answer else dict(body)
-
-
-def tell(metrics: dict[str, int], refused: str) -> None:
-    """Write a line that CloudWatch takes for metrics (its embedded metric format)."""
-    names = [{"Name": name, "Unit": "Count"} for name in metrics]
-    where = {"Namespace": os.environ["POWERTOOLS_METRICS_NAMESPACE"], "Dimensions": [["service"]], "Metrics": names}
-    line = {
-        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [where]},
-        "service": "warmup",
-        **metrics,
-    }
-    sys.stdout.write(json.dumps({**line, "refused": refused} if refused else line) + "\n")
