@@ -39,6 +39,8 @@ def rows(rounds: int = ROUNDS) -> Iterator[Row]:
     for what, module, at_least, aim in (
         ("import of codec", "codec", 60, 30),
         ("import of the classifier's handler, without a model", "functions.classify.handler", 500, 250),
+        ("import of the worker's handler, without a program", "functions.worker.handler", None, None),
+        ("import of a worker without a program", "mu.worker.work", None, None),
     ):
         _seconds(f"import {module}")
         differences = [1000 * (_seconds(f"import {module}") - _seconds("pass")) for _ in range(rounds)]

@@ -17,6 +17,7 @@ from mu.errors import (
     Refused,
     TransferFailed,
     TryAgain,
+    Unreachable,
 )
 from mu.job import Edge, Job, Limits, Task, argument
 from mu.mapping import map  # noqa: A004
@@ -41,6 +42,7 @@ __all__ = [
     "Task",
     "TransferFailed",
     "TryAgain",
+    "Unreachable",
     "argument",
     "map",
     "run",

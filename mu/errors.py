@@ -11,6 +11,7 @@ MuError
 ├── TryAgain            a program says that another try may help
 ├── LedgerError         a journal that cannot be read, belongs to another job, or a disk that takes no more
 └── BackendError        the cloud, or this machine, refused: no worker could be started, no store reached
+    ├── Unreachable     no coordinator answered where there should be one
     ├── Missing         the store has no such object
     ├── Refused         the store forbids it, or what is asked of it is too large
     └── TransferFailed  the store did not answer, or broke off, or brought other bytes, however often it was tried
@@ -42,6 +43,7 @@ __all__ = [
     "Refused",
     "TransferFailed",
     "TryAgain",
+    "Unreachable",
 ]
 
 
@@ -108,6 +110,10 @@ class LedgerError(MuError):
 
 class BackendError(MuError):
     """No worker could be started, or the store not be reached."""
+
+
+class Unreachable(BackendError):
+    """No coordinator answered where there should be one."""
 
 
 class Missing(BackendError):

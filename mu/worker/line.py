@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from mu.digest import digest
-from mu.errors import BackendError, MuError, ProtocolError
+from mu.errors import BackendError, MuError, ProtocolError, Unreachable
 from mu.job import Edge, Task
 from mu.wire import PIECE_BYTES, Add, FromWorker, Invitation, server_name
 from mu.worker.talk import Message, Talk
@@ -31,6 +31,8 @@ HELD = 64 << 20
 """Bytes of messages that may wait to be accepted; a larger one goes alone."""
 _PATIENCE_S = 10.0
 """For a connection, and then for TLS."""
+_FIRST_S = 20.0
+"""How long a worker that was never welcome tries: its job may be over, and nobody there to say so."""
 _SILENCE_MS = 60_000
 """A connection that takes nothing for so long is broken, or its coordinator is."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 5.0
@@ -203,17 +205,18 @@ class Line:
             self._kill()
 
     def _keep_up(self) -> None:
-        tries, last = 0, time.monotonic()
+        tries, last, patience = 0, time.monotonic(), min(_FIRST_S, self._reconnect_s)
         while self._ended is None:
             broke = self._connect_and_serve()
             now = time.monotonic()
             if self._talk.welcomed:
-                tries, last, self._talk.welcomed = 0, now, False
+                tries, last, patience = 0, now, self._reconnect_s
+                self._talk.welcomed = False
             if self._time_left(now) <= 0:
                 self._end(Ended(self._talk.leaving or _TIME_IS_OVER))
-            elif now - last > self._reconnect_s:
+            elif now - last > patience:
                 told = f"{self._host}:{self._port} was out of reach for {now - last:.0f} s: {broke}"
-                self._end(Ended(told, BackendError(told)))
+                self._end(Ended(told, Unreachable(told)))
             else:
                 most = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**tries)
                 self._sleep(min(random.uniform(0.3, 1) * most, self._time_left(now)))

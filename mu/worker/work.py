@@ -62,7 +62,7 @@ def work(
     Before they are over the worker says so, and its task goes to another. `prepare` is called once, before the first
     program is imported, while the connection is made. A program that is not wanted any more is interrupted; if it has
     not ended `grace_s` seconds later, `kill` ends the process: call this from the main thread, since others cannot be
-    interrupted in a call. Raises BackendError if the coordinator cannot be reached, ProtocolError if it makes no sense.
+    interrupted in a call. Raises Unreachable if there is no coordinator, ProtocolError if it makes no sense.
     """
     leave_at = None if time_s is None else time.monotonic() + time_s
     last_start = None if leave_at is None or time_s is None else leave_at - time_s * _RESERVE

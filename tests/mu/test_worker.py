@@ -17,7 +17,7 @@ import pytest
 
 import mu
 from mu.digest import digest
-from mu.errors import BackendError, ProtocolError
+from mu.errors import ProtocolError, Unreachable
 from mu.job import Edge, Task
 from mu.store.folder import FolderStore
 from mu.wire import (
@@ -345,7 +345,7 @@ def test_an_idle_worker_comes_back_and_gives_up_in_the_end(scripted: Scripted) -
             peer.cut()
         scripted.close()
 
-    with pytest.raises(BackendError, match="out of reach"):
+    with pytest.raises(Unreachable, match="out of reach"):
         working(scripted, script, reconnect_s=0.5)
 
 
