@@ -243,7 +243,7 @@ def _pictures(
 def _page_file(page: str | None, overwrite: bool, others: tuple[str, ...]) -> AbstractContextManager[BinaryIO | None]:
     if page is None:
         return nullcontext()
-    from pipelines.report.document import page_file
+    from pipelines.report.file import page_file
 
     return page_file(page, overwrite, others)
 

@@ -10,6 +10,7 @@ appended to, so whoever watches asks for those after the last one it has. And it
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -120,12 +121,17 @@ class Record:
     _runs: dict[int, _Run] = field(default_factory=dict)
     _by_worker: dict[int, int] = field(default_factory=dict)
     _waiting: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._tasks = len(self.job.tasks)
 
     def note(self, event: Event, instructions: list[Instruction], now: float) -> None:
         """Take down an event and what the coordinator made of it."""
+        with self._lock:
+            self._note(event, instructions, now)
+
+    def _note(self, event: Event, instructions: list[Instruction], now: float) -> None:
         self._hear(event, now)
         if isinstance(event, Reconnected) and event.run not in self._runs and not _stops(event.worker, instructions):
             self._assign(event.worker, event.run, event.task, now)  # it was taken over
@@ -134,6 +140,10 @@ class Record:
 
     def progressed(self, number: int, progressed: Progressed, now: float) -> None:
         """Take down what a run tells of itself."""
+        with self._lock:
+            self._progressed(number, progressed, now)
+
+    def _progressed(self, number: int, progressed: Progressed, now: float) -> None:
         count = self._stages.setdefault(progressed.stage, StageCount())
         count.done += progressed.done
         count.cpu_s += progressed.cpu_s
@@ -147,7 +157,11 @@ class Record:
                 self.facts.append(("span", self._ms(run.began + span.began), number, span.stage, end))
 
     def counts(self, now: float) -> Counts:
-        """Where the job stands."""
+        """Where the job stands. Another thread may ask."""
+        with self._lock:
+            return self._counts(now)
+
+    def _counts(self, now: float) -> Counts:
         now = self._ended if self.outcome else now
         workers = Counter(starting=len(self._launching), lost=self._lost, waiting=self._waiting)
         workers["working"] = len(self._runs) - self._waiting
@@ -164,7 +178,7 @@ class Record:
             message_bytes=self._message_bytes,
             objects=self._objects,
             object_bytes=self._object_bytes,
-            stages=self._stages,
+            stages={stage: msgspec.structs.replace(count) for stage, count in self._stages.items()},
             failures=tuple(self.failures),
             outcome=self.outcome,
         )

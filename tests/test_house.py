@@ -22,10 +22,11 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = {
     "functions": {"pipelines", "mu", "vision", "codec"},
     "cli": {"pipelines", "mu", "vision", "codec", "deploy"},
-    "pipelines": {"mu", "vision", "codec"},
-    "mu": {"codec"},
+    "pipelines": {"mu", "vision", "codec", "pages"},
+    "mu": {"codec", "pages"},
     "vision": {"codec"},
     "codec": set(),
+    "pages": set(),
     "infra": set(),
     "deploy": set(),
     "layers": set(),

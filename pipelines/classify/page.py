@@ -10,12 +10,12 @@ from statistics import median
 
 import msgspec
 
+from pages import document
+from pages.words import DOT, THIN, clock, count, some, took
 from pipelines.classify.answers import Outcome
 from pipelines.classify.results import Result, as_data
 from pipelines.media.jpeg import data_address
-from pipelines.report import document
 from pipelines.report.machine import machine
-from pipelines.report.words import DOT, THIN, clock, count, some, took
 
 __all__ = ["render"]
 
@@ -26,10 +26,10 @@ _WORTH_A_LANE = 0.2
 _TOLD = 20
 """Labels in the table of what was seen."""
 _PROBLEMS = 8
-_STYLES = (("pipelines.report", "page.css"), ("pipelines.classify", "page.css"))
+_STYLES = (("pages", "page.css"), ("pipelines.classify", "page.css"))
 _PROGRAMS = (
-    ("pipelines.report", "plot.js"),
-    ("pipelines.report", "table.js"),
+    ("pages", "plot.js"),
+    ("pages", "table.js"),
     ("pipelines.classify", "labels.js"),
     ("pipelines.classify", "page.js"),
 )

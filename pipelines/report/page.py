@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from pages import document
+from pages.words import DOT, MINUS, THIN, clock, count, short, some, took
 from pipelines.encode.record import WAIT
-from pipelines.report import document, facts
+from pipelines.report import facts
 from pipelines.report.pictures import pictures
-from pipelines.report.words import DOT, MINUS, THIN, clock, count, short, some, took
 
 if TYPE_CHECKING:
     from pipelines.encode.job import Report
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
     from pipelines.encode.record import Record
     from pipelines.report.peer import Peer
 
-_STYLE = ("page.css",)
-_PROGRAM = ("plot.js", "table.js", "frames.js", "timeline.js", "page.js")
+_PROGRAMS = (
+    ("pages", "plot.js"),
+    ("pages", "table.js"),
+    ("pipelines.report", "frames.js"),
+    ("pipelines.report", "timeline.js"),
+    ("pipelines.report", "page.js"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,8 @@ def render(job: Job) -> bytes:
         parts.append(_beside(job, job.peer))
     told = document.facts("Settings", settings) + document.facts("Machine", facts.machine())
     parts += [f'<div class="pair">{told}</div>', document.numbers(("frames", "chunks"))]
-    styles, programs = ([document.resource("pipelines.report", name) for name in names] for names in (_STYLE, _PROGRAM))
+    styles = [document.resource("pages", "page.css")]
+    programs = [document.resource(*each) for each in _PROGRAMS]
     return document.document(os.path.basename(job.target), parts, data, styles, programs)
 
 

@@ -20,7 +20,7 @@ from pipelines.encode.plan import Settings
 from pipelines.errors import OutputError, SettingsError
 from pipelines.media.packets import open_vp8
 from pipelines.media.read import Reader
-from pipelines.report.document import page_file
+from pipelines.report.file import page_file
 from pipelines.report.page import Job, render
 from pipelines.report.pictures import pictures, shown_size
 from pipelines.stream import describe, images

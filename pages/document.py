@@ -10,29 +10,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import metadata
 from importlib.resources import files
-from pathlib import Path
 
-from pipelines.encode.join import OutputFile
-from pipelines.errors import OutputError, SettingsError
-from pipelines.report.words import MINUS
-
-
-def page_file(path: str, overwrite: bool, others: Iterable[str]) -> OutputFile:
-    """A page's file, to be entered before the work is done that it tells of.
-
-    Raises SettingsError when the name is not that of a page, OutputError when it is one of the `others`.
-    """
-    if not path.lower().endswith((".html", ".htm")):
-        raise SettingsError(f"{path}: a report must end in .html")
-    file = OutputFile(path, overwrite)
-    if any(file.path == Path(os.path.realpath(other)) for other in others):
-        raise OutputError(f"{path}: is the input or the output; name another report")
-    return file
+from pages.words import MINUS
 
 
 def resource(package: str, name: str) -> str:
@@ -40,8 +23,20 @@ def resource(package: str, name: str) -> str:
     return files(package).joinpath(name).read_text("utf-8")
 
 
-def document(title: str, parts: Sequence[str], data: object, styles: Sequence[str], programs: Sequence[str]) -> bytes:
-    """A page as UTF-8: `parts` are HTML, `data` is what its programs find as JSON in the element of that name."""
+def document(
+    title: str,
+    parts: Sequence[str],
+    data: object,
+    styles: Sequence[str],
+    programs: Sequence[str],
+    *,
+    may: str = "",
+    told: str = "This page is complete in itself: it loads nothing and sends nothing.",
+) -> bytes:
+    """A page as UTF-8: `parts` are HTML, `data` is what its programs find as JSON in the element of that name.
+
+    `may` is what the policy allows besides ("; media-src data:"), `told` what the foot of the page says of that.
+    """
     style = "".join(styles)
     program = '"use strict";\n{\n' + "\n".join(programs) + "\n}\n"
     text = f"""<!doctype html>
@@ -49,7 +44,7 @@ def document(title: str, parts: Sequence[str], data: object, styles: Sequence[st
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
-style-src {_checksum(style)}; script-src {_checksum(program)}; base-uri 'none'; form-action 'none'">
+style-src {_checksum(style)}; script-src {_checksum(program)}; base-uri 'none'; form-action 'none'{may}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
@@ -61,7 +56,7 @@ style-src {_checksum(style)}; script-src {_checksum(program)}; base-uri 'none'; 
 <div class="wrap">
 {"".join(parts)}
 <footer>Made by fastslow {escape(metadata.version("fastslow"))}. \
-This page is complete in itself: it loads nothing and sends nothing.</footer>
+{told}</footer>
 </div>
 <script type="application/json" id="data">{_json(data)}</script>
 <script>{program}</script>
@@ -84,8 +79,8 @@ def head(command: str, title: str, below: str) -> str:
 def tiles(label: str, entries: Iterable[tuple[str, str, str, str]]) -> str:
     """Numbers in large letters: name, value, unit and note of each, as HTML."""
     inner = "".join(
-        f'<dl class="tile"><dt>{name}</dt><dd class="value">{value}<span class="unit">{unit}</span></dd>'
-        f'<dd class="note">{note}</dd></dl>'
+        f'<dl class="tile" data-tile="{name}"><dt>{name}</dt><dd class="value">{value}'
+        f'<span class="unit">{unit}</span></dd><dd class="note">{note}</dd></dl>'
         for name, value, unit, note in entries
     )
     return f'<section class="bare tiles" aria-label="{label}">{inner}</section>\n'
@@ -112,6 +107,18 @@ all numbers are in the table below."></canvas><canvas class="strip" aria-hidden=
 <div class="tip" hidden></div><p class="heard" aria-live="polite"></p></div>
 <p class="hint">Drag over a part to look closer, double-click for all of it; keys: arrows, +, {MINUS}, 0.</p>
 {below}</figure>
+"""
+
+
+def listing(columns: Sequence[str], rows: Iterable[tuple[str, ...]]) -> str:
+    """A table; a row is an address and a cell for each column, of which the first leads there."""
+    names = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
+    body = ""
+    for address, first, *others in rows:
+        cells = "".join(f"<td>{escape(cell)}</td>" for cell in others)
+        body += f'<tr><td><a href="{escape(address)}">{escape(first)}</a></td>{cells}</tr>'
+    return f"""<section><div class="scroll"><table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>
+</section>
 """
 
 
