@@ -75,8 +75,8 @@ class Browser:
         os.close(self._out)
         self._profile.cleanup()
 
-    def open(self, path: Path, *, width: int = 1200, height: int = 900, dark: bool = False) -> Page:
-        """Open a file and wait until it has loaded."""
+    def open(self, page_at: Path | str, *, width: int = 1200, height: int = 900, dark: bool = False) -> Page:
+        """Open a file, or an address, and wait until it has loaded."""
         target = self.ask("Target.createTarget", {"url": "about:blank"})["targetId"]
         session = self.ask("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
         page = self._pages[session] = Page(self, session)
@@ -85,7 +85,8 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         page.ask("Emulation.setEmulatedMedia", {"features": [scheme]})
         page.resize(width, height)
-        page.ask("Page.navigate", {"url": path.resolve().as_uri()})
+        address = page_at if isinstance(page_at, str) else page_at.resolve().as_uri()
+        page.ask("Page.navigate", {"url": address})
         page.wait_until("document.readyState == 'complete' && location.href != 'about:blank'")
         return page
 

@@ -1,0 +1,178 @@
+"""The page of a job, in a browser: complete in itself when the job is over, and live while it runs."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mu
+from mu import Edge, Job, Limits, Task, argument
+from mu.core.events import Event
+from mu.core.instructions import Instruction
+from mu.page.page import Film, page
+from mu.page.serve import Pages
+from mu.record import Record
+from tests import browser
+from tests.mu.test_core import FAULTS, random_job
+from tests.mu.world import World
+
+COLOURS = """(() => {
+  const canvas = document.querySelector("#%s canvas"), pen = canvas.getContext("2d");
+  const data = new Uint32Array(pen.getImageData(0, 0, canvas.width, canvas.height).data.buffer);
+  return new Set(data).size;
+})()"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[browser.Browser]:
+    if browser.COMMAND is None:
+        pytest.skip(browser.MISSING)
+    with browser.Browser() as running:
+        yield running
+
+
+class Watched(World):
+    record: Record
+
+    def noted(self, event: Event, instructions: list[Instruction]) -> None:
+        self.record.note(event, instructions, self.now)
+
+
+def finished(seed: int = 5) -> tuple[Job, Record, float]:
+    """A job that met with everything."""
+    rng = random.Random(seed)
+    job, steps = random_job(rng, Limits(workers=4, tries=100))
+    world = Watched(job, lambda task: steps[task.name], rng, FAULTS["deaths"])
+    world.record = Record(job, 0.0)
+    world.run()
+    return job, world.record, world.now
+
+
+def opened(chromium: browser.Browser, where: Path | str, **how: Any) -> browser.Page:
+    shown = chromium.open(where, **how)
+    shown.wait_until("document.documentElement.dataset.ready == 'yes'")
+    return shown
+
+
+def test_a_finished_job_is_one_file(chromium: browser.Browser, tmp_path: Path) -> None:
+    job, record, now = finished()
+    path = tmp_path / "job.html"
+    path.write_bytes(page(job, record, now, costs=0.5, film=Film("video/webm", b"no film")))
+    shown = opened(chromium, path, dark=True)
+    assert [address for address in shown.requests if not address.startswith("data:")] == [path.as_uri()]
+    rows = shown.run("[...document.querySelectorAll('#numbers tbody tr')].map((row) => row.cells[1].textContent)")
+    assert set(rows) == {"done"}
+    shown.wait_until(COLOURS % "rows" + " > 4")
+    shown.wait_until(COLOURS % "load" + " > 4")
+    x, y, wide, high = shown.run(
+        "(() => { const canvas = document.querySelector('#rows canvas'); canvas.scrollIntoView({block: 'center'});"
+        " const box = canvas.getBoundingClientRect(); return [box.x, box.y, box.width, box.height]; })()"
+    )
+    for part in range(1, 20):
+        shown.mouse("mouseMoved", x + wide * part / 20, y + high / 3)
+        if told := shown.run("document.querySelector('#rows .tip:not([hidden])')?.textContent"):
+            break
+    assert "task" in told
+    shown.run("document.querySelector('[data-mode=worker]').click()")
+    shown.run("document.querySelector('[data-rows=\"2\"]').click()")
+    assert shown.errors == []
+
+
+def test_what_comes_from_outside_is_text(tmp_path: Path) -> None:
+    job, record, now = finished()
+    hostile = '</script><script>alert("x")</script>'
+    record.facts.append(("gone", 1, 99, hostile))
+    text = page(job, record, now, settings={hostile: hostile}).decode()
+    assert hostile not in text
+
+
+class _View:
+    """A job that runs in a thread."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.record = job, Record(job, time.monotonic())
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def costs(self) -> float | None:
+        return None
+
+    def film(self) -> Film | None:
+        return None
+
+
+def relays(count: int, seconds: float) -> Job:
+    names = [f"relay/{number}" for number in range(count)]
+    tasks = []
+    for number, name in enumerate(names):
+        tasks.append(
+            Task(
+                name,
+                "tests.mu.test_page:relay",
+                argument([number, count, seconds]),
+                sends=(Edge(names[number + 1], "baton"),) if number + 1 < count else (),
+                receives=(Edge(names[number - 1], "baton"),) if number else (),
+            )
+        )
+    return Job("relay", tuple(tasks))
+
+
+def relay(ctx: mu.Context, plan: tuple[int, int, float]) -> None:
+    """Wait for the one before, work, tell the one after."""
+    number, count, seconds = plan
+    if number:
+        ctx.receive(f"relay/{number - 1}", "baton")
+    time.sleep(seconds)
+    ctx.progress("carry", 1, 1)
+    if number + 1 < count:
+        ctx.send(f"relay/{number + 1}", "baton", b"go")
+
+
+def test_a_running_job_is_followed(chromium: browser.Browser) -> None:
+    view = _View(relays(12, 0.3))
+    with Pages({view.job.id: view}) as pages:
+        thread = threading.Thread(target=mu.run, args=(view.job,), kwargs={"workers": 2, "watch": [view.record]})
+        thread.start()
+        shown = opened(chromium, f"{pages.address}jobs/{view.job.id}")
+        shown.wait_until("document.getElementById('state')?.textContent == 'live'")
+        done = "Number(document.querySelector('[data-tile=Tasks] .value').textContent.split('of')[0])"
+        first = shown.run(done)
+        shown.wait_until(f"{done} > {first}")
+        shown.wait_until("document.getElementById('state')?.textContent == 'done'")
+        shown.wait_until("document.documentElement.dataset.ready == 'yes'")
+        assert shown.run(done) == 12
+        thread.join()
+        assert shown.errors == []
+
+
+def test_the_server_answers_this_machine_alone() -> None:
+    job, record, _ = finished()
+    view = _View(job)
+    view.record = record
+    with Pages({job.id: view}) as pages:
+        port = int(pages.address.rsplit(":", 1)[1].strip("/"))
+
+        def ask(path: str, host: str = "127.0.0.1", method: str = "GET") -> tuple[int, bytes]:
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+                connection.request(method, path, headers={"Host": f"{host}:{port}"})
+                answer = connection.getresponse()
+                return answer.status, answer.read()
+
+        assert job.name in ask("/")[1].decode()
+        assert ask(f"/jobs/{job.id}")[0] == 200
+        assert ask(f"/jobs/{job.id}/facts?from=0")[0] == 200
+        assert b'"facts":[]' in ask(f"/jobs/{job.id}/facts?from=1000000")[1]
+        assert ask(f"/jobs/{job.id}/facts?from=-1")[0] == 400
+        assert ask("/jobs/other")[0] == 404
+        assert ask(f"/jobs/{job.id}/../x")[0] == 404
+        assert ask("/", host="evil.example")[0] == 403
+        assert ask("/", method="POST")[0] == 501
