@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -32,6 +33,7 @@ from mu.core.instructions import (
     Assign,
     Deliver,
     Ended,
+    Entry,
     Failure,
     Instruction,
     Launch,
@@ -125,6 +127,11 @@ class Record:
 
     def __post_init__(self) -> None:
         self._tasks = len(self.job.tasks)
+
+    def restored(self, entries: Iterable[Entry], now: float) -> None:
+        """Take down what an earlier coordinator of the job left in its ledger."""
+        for entry in entries:
+            self._remember(entry, now)
 
     def note(self, event: Event, instructions: list[Instruction], now: float) -> None:
         """Take down an event and what the coordinator made of it."""

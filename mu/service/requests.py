@@ -4,6 +4,7 @@
     jobs/ID/status.json    what became of it
     jobs/ID/ledger/        its journal, for a machine that takes the place of this one
     jobs/ID/store/         its objects: all that workers may touch
+    jobs/running/ID        says that the job was taken and is not over
 
 A message of the queue is JSON: `{"do": "run", "job": ID}` or `{"do": "cancel", "job": ID}`.
 """
@@ -35,6 +36,7 @@ __all__ = [
     "job_key",
     "ledger_prefix",
     "read_request",
+    "running_key",
     "status_key",
     "store_prefix",
 ]
@@ -125,6 +127,11 @@ def checked_id(text: str) -> str:
         return msgspec.convert(text, JobId)
     except msgspec.ValidationError as error:
         raise JobError(f"{text[:100]!r} is no job's id") from error
+
+
+def running_key(job: str = "") -> str:
+    """Where it is said that the job was taken and is not over; without a job, what such keys begin with."""
+    return f"jobs/running/{job}"
 
 
 def job_key(job: str) -> str:

@@ -1,0 +1,122 @@
+"""What the service asks of AWS: objects, messages, and how many workers there may be. Every call blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import Session
+
+from mu.errors import BackendError
+from mu.service.settings import Settings
+
+__all__ = ["Cloud", "Message"]
+
+T = TypeVar("T")
+_WAIT_S = 20
+"""For which a question for messages waits."""
+_REASON = 1000
+
+
+class Message(NamedTuple):
+    """A message of the queue; `sent` is in seconds since 1970."""
+
+    body: str
+    receipt: str
+    sent: float
+
+
+class Cloud:
+    """The bucket of results, the queues and the account. May be used by several threads. Raises BackendError."""
+
+    def __init__(self, settings: Settings, session: Session | None = None) -> None:
+        session = session or Session()
+        config = Config(retries={"mode": "standard", "max_attempts": 4}, read_timeout=_WAIT_S + 10, connect_timeout=5)
+        self._s3, self._sqs, self._lambda = (
+            session.create_client(service, config=config) for service in ("s3", "sqs", "lambda")
+        )
+        self._bucket, self._queue, self._refused = settings.results_bucket, settings.queue, settings.refused_queue
+
+    def url(self, key: str) -> str:
+        """The address of an object, or of all whose keys begin so."""
+        return f"s3://{self._bucket}/{key}"
+
+    def read(self, key: str) -> bytes | None:
+        """An object; None if there is none."""
+
+        def ask() -> bytes | None:
+            try:
+                return bytes(self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+            except ClientError as error:
+                if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                    return None
+                raise
+
+        return _asked(self.url(key), ask)
+
+    def write(self, key: str, body: bytes, kind: str = "application/octet-stream") -> None:
+        """Make an object, or replace it."""
+        _asked(
+            self.url(key),
+            lambda: self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=kind),
+        )
+
+    def delete(self, key: str) -> None:
+        """Delete an object, if it is there."""
+        _asked(self.url(key), lambda: self._s3.delete_object(Bucket=self._bucket, Key=key))
+
+    def keys(self, prefix: str) -> list[str]:
+        """The keys that begin so, sorted."""
+
+        def ask() -> list[str]:
+            pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            return sorted(each["Key"] for page in pages for each in page.get("Contents", []))
+
+        return _asked(self.url(prefix), ask)
+
+    def messages(self) -> list[Message]:
+        """Messages, as soon as there are some; none after a while."""
+
+        def ask() -> list[Message]:
+            told = self._sqs.receive_message(
+                QueueUrl=self._queue,
+                MaxNumberOfMessages=10,
+                WaitTimeSeconds=_WAIT_S,
+                MessageSystemAttributeNames=["SentTimestamp"],
+            )
+            return [
+                Message(each["Body"], each["ReceiptHandle"], int(each["Attributes"]["SentTimestamp"]) / 1000)
+                for each in told.get("Messages", [])
+            ]
+
+        return _asked(self._queue, ask)
+
+    def done(self, message: Message) -> None:
+        """Take a message out of the queue for good."""
+        _asked(self._queue, lambda: self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message.receipt))
+
+    def refuse(self, message: Message, reason: str) -> None:
+        """Lay a message aside, with the reason, for somebody to look at."""
+        why = {"reason": {"DataType": "String", "StringValue": reason[:_REASON]}}
+        _asked(
+            self._refused,
+            lambda: self._sqs.send_message(QueueUrl=self._refused, MessageBody=message.body, MessageAttributes=why),
+        )
+        self.done(message)
+
+    def concurrency(self) -> int:
+        """How many workers the account allows at a time, beside what is reserved for other functions."""
+
+        def ask() -> int:
+            return int(self._lambda.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"])
+
+        return _asked("the account's limits", ask)
+
+
+def _asked(what: str, ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except (ClientError, BotoCoreError, KeyError, ValueError) as error:
+        raise BackendError(f"{what}: {error}") from error

@@ -1,0 +1,176 @@
+"""A job that this machine has taken: its ledger, its coordinator, its status, until it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from mu.core.coordinator import Coordinator
+from mu.core.instructions import Outcome
+from mu.errors import BackendError, MuError
+from mu.job import Job
+from mu.record import Record
+from mu.server import HostedJob, JobKeys, Server
+from mu.service.cloud import Cloud
+from mu.service.generations import Opened, open_ledger
+from mu.service.launcher import ForJob, Lambda
+from mu.service.requests import ledger_prefix, running_key, status_key, store_prefix
+from mu.service.status import Status, encode_status
+
+__all__ = ["Taken"]
+
+TOLD_S = 1.0
+"""The status is written so often at most, and the ledger copied to S3."""
+log = logging.getLogger("mu.service")
+
+
+class Taken:
+    """Runs a job from `begin` to the end of `run`. `folder` is where the jobs' folders are."""
+
+    def __init__(
+        self, job: Job, before: Status, *, cloud: Cloud, server: Server, workers: Lambda, folder: Path
+    ) -> None:
+        self.job = job
+        self._before, self._cloud, self._server, self._folder = before, cloud, server, folder / job.id
+        self._launcher = ForJob(workers, cloud.url(store_prefix(job.id)))
+        self._hosted: HostedJob | None = None
+
+    async def begin(self, *, again: bool) -> None:
+        """Open the ledger and let workers come. When this returns the job survives us. Raises MuError."""
+        try:
+            await self._begin(again=again, messages_there=True)
+        except BackendError as error:
+            log.warning("%s: %s: its messages are sent again", self.job.id, error)
+            await self._begin(again=again, messages_there=False)
+
+    async def _begin(self, *, again: bool, messages_there: bool) -> None:
+        def wake() -> None:
+            if self._hosted is not None:
+                self._hosted.wake()
+
+        opened = await asyncio.to_thread(
+            open_ledger, self._cloud, self.job, self._folder, wake=wake, again=again, messages_there=messages_there
+        )
+        try:
+            self._hosted = self._host(opened)
+        except MuError:
+            opened.ledger.close()
+            raise
+        self._opened = opened
+
+    def _host(self, opened: Opened) -> HostedJob:
+        ledger, loaded = opened.ledger, opened.loaded
+        now = time.monotonic()
+        dumped = ledger.kept("keys")
+        keys = JobKeys.load(dumped) if dumped else JobKeys.make(self.job.id)
+        if not dumped:
+            ledger.keep("keys", keys.dump())
+        self._record = Record(self.job, now)
+        self._record.restored(loaded.entries, now)
+        self._epoch = loaded.epoch
+        return self._server.host(
+            Coordinator.restore(self.job, loaded.entries, epoch=loaded.epoch, now=now),
+            launcher=self._launcher,
+            folder=self._folder / "messages",
+            keys=keys,
+            ledger=ledger,
+            entries=loaded.entries,
+            drop=self._drop,
+            observer=self._record,
+        )
+
+    def limit(self, workers: int) -> None:
+        """The job may have so many workers from now on."""
+        if self._hosted is not None:
+            self._hosted.limit(workers)
+
+    def cancel(self) -> None:
+        """End the job."""
+        if self._hosted is not None:
+            self._hosted.cancel()
+
+    async def run(self) -> Status | None:
+        """Until the job is over: keep status and copy up to date. Returns the last status; None if `stop` ended it."""
+        assert self._hosted is not None
+        over = self._hosted.over
+        try:
+            while not over.done():
+                await self._keep_up(self._status("running", ""))
+                await asyncio.wait([over], timeout=TOLD_S)
+            outcome = over.result()
+        except asyncio.CancelledError:
+            if not over.cancelled():
+                raise
+            return None
+        except MuError as error:
+            outcome = Outcome("failed", 0, reason=f"the coordinator cannot go on: {error}")
+        return await self._end(outcome)
+
+    async def _end(self, outcome: Outcome) -> Status:
+        await self._server.leave(self._hosted) if self._hosted else None
+        self._opened.ledger.close()
+        status = self._status(outcome.kind, outcome.reason)
+        await _persist(lambda: self._finish(status))
+        return status
+
+    def _finish(self, status: Status) -> None:
+        """In this order, for we may be killed in between: then all of it is done once more."""
+        self._opened.vault.flush()
+        self._cloud.write(status_key(self.job.id), encode_status(status), "application/json")
+        self._cloud.delete(running_key(self.job.id))
+        if status.state == "done":
+            for key in self._cloud.keys(ledger_prefix(self.job.id)):
+                self._cloud.delete(key)
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def stop(self) -> None:
+        """Let go of the job; it goes on when a coordinator starts again, here or on another machine."""
+        if self._hosted is not None:
+            await self._server.leave(self._hosted)
+            self._opened.ledger.close()
+            await self._keep_up(None)
+
+    async def _keep_up(self, status: Status | None) -> None:
+        """What fails now is tried again a second later."""
+        try:
+            await asyncio.to_thread(self._opened.vault.flush)
+            if status is not None:
+                body = encode_status(status)
+                await asyncio.to_thread(self._cloud.write, status_key(self.job.id), body, "application/json")
+        except BackendError as error:
+            log.warning("%s: status and ledger are not in S3: %s", self.job.id, error)
+
+    def _status(self, state: str, reason: str) -> Status:
+        counts = self._record.counts(time.monotonic())
+        return msgspec.structs.replace(
+            self._before,
+            state=state,
+            reason=reason,
+            began=self._before.began or time.time(),
+            updated=time.time(),
+            epoch=self._epoch,
+            launched=self._before.launched + self._launcher.launched,
+            worker_s=round(self._before.worker_s + counts.worker_s, 3),
+            counts=counts,
+        )
+
+    async def _drop(self, name: str) -> None:
+        await asyncio.to_thread(self._cloud.delete, store_prefix(self.job.id) + name)
+
+
+async def _persist(work: Callable[[], None]) -> None:
+    """Do it, however often it takes: there is no use in going on without."""
+    pause = 1.0
+    while True:
+        try:
+            return await asyncio.to_thread(work)
+        except BackendError as error:
+            log.warning("tried again in %.0f s: %s", pause, error)
+        await asyncio.sleep(pause)
+        pause = min(30.0, 2 * pause)

@@ -1,0 +1,125 @@
+"""A cloud of files: what `mu.service.cloud.Cloud` asks of AWS, from a folder; and a service on it as a process.
+
+python -m tests.mu.folder_cloud FOLDER PORT      runs until it is ended; workers are processes of this machine
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import uvloop
+
+from mu.errors import BackendError
+from mu.server import Server
+from mu.service.cloud import Message
+from mu.service.launcher import Answer, Lambda
+from mu.service.service import Service
+from mu.service.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class FolderCloud:
+    """Objects and messages as files. Files whose names are in `broken` cannot be written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.objects, self.queue, self.refused = (folder / name for name in ("objects", "queue", "refused"))
+        for each in (self.objects, self.queue, self.refused):
+            each.mkdir(parents=True, exist_ok=True)
+        self.broken: set[str] = set()
+        self.writes: list[str] = []
+
+    def url(self, key: str) -> str:
+        return str(self.objects / key)
+
+    def read(self, key: str) -> bytes | None:
+        try:
+            return (self.objects / key).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, key: str, body: bytes, kind: str = "") -> None:
+        if any(part in key for part in self.broken):
+            raise BackendError(f"{key} cannot be written")
+        self.writes.append(key)
+        path = self.objects / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{uuid.uuid4().hex}")
+        beside.write_bytes(body)
+        beside.replace(path)
+
+    def delete(self, key: str) -> None:
+        (self.objects / key).unlink(missing_ok=True)
+
+    def keys(self, prefix: str) -> list[str]:
+        found = (path for path in self.objects.rglob("*") if path.is_file() and not path.name.startswith("."))
+        return sorted(key for path in found if (key := str(path.relative_to(self.objects))).startswith(prefix))
+
+    def send(self, body: str) -> None:
+        beside = self.queue / f".{uuid.uuid4().hex}"
+        beside.write_text(body)
+        beside.replace(self.queue / f"{time.time_ns()}")
+
+    def messages(self) -> list[Message]:
+        for _ in range(20):
+            names = sorted(path.name for path in self.queue.iterdir() if not path.name.startswith("."))
+            if names:
+                return [Message((self.queue / name).read_text(), name, int(name) / 1e9) for name in names]
+            time.sleep(0.02)
+        return []
+
+    def done(self, message: Message) -> None:
+        (self.queue / message.receipt).unlink(missing_ok=True)
+
+    def refuse(self, message: Message, reason: str) -> None:
+        (self.refused / message.receipt).write_text(f"{reason}\n{message.body}")
+        self.done(message)
+
+
+class Processes:
+    """Lambda as processes of this machine; their numbers are in a file, for whoever wants to kill one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def invoke(self, function: str, event: bytes) -> Answer:
+        self._running = [each for each in self._running if each.poll() is None]
+        log = (self._folder / "workers.log").open("ab")
+        with log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "mu.worker"], stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=ROOT
+            )
+        assert process.stdin is not None
+        process.stdin.write(event)
+        process.stdin.close()
+        self._running.append(process)
+        with (self._folder / "pids").open("a") as pids:
+            pids.write(f"{process.pid}\n")
+        return Answer(202, "")
+
+
+async def serve(folder: Path, port: int, over: asyncio.Event, concurrency: int = 4) -> None:
+    """A service on the folder, until `over` is set."""
+    settings = Settings(queue="q", refused_queue="r", results_bucket="b", workers="w", state=str(folder / "state"))
+    workers = Lambda(["w"], Processes(folder).invoke)
+    async with Server("127.0.0.1", port) as server:
+        await Service(settings, FolderCloud(folder), server, workers, concurrency).run(over)  # type: ignore[arg-type]
+
+
+async def _main() -> None:
+    over = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
+    await serve(Path(sys.argv[1]), int(sys.argv[2]), over)
+
+
+if __name__ == "__main__":
+    uvloop.run(_main())
+    os._exit(0)

@@ -1,0 +1,223 @@
+"""The service, with real workers and TLS on a cloud of files: jobs end as they should whatever is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("uvloop", reason="the coordinator needs the extra: pip install -e '.[mu]'")
+
+from mu import Job, Limits, Task
+from mu.service.requests import Cancel, Run, encode_job, encode_request, job_key, running_key, status_key
+from pipelines.probe import probe_job, probe_results
+from tests.mu.folder_cloud import ROOT, FolderCloud, serve
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def submit(cloud: FolderCloud, job: Job) -> None:
+    cloud.write(job_key(job.id), encode_job(job))
+    cloud.send(encode_request(Run(job.id)))
+
+
+def status(cloud: FolderCloud, job: Job) -> dict[str, Any]:
+    return dict(json.loads(cloud.read(status_key(job.id)) or b"{}"))
+
+
+def results(cloud: FolderCloud, job: Job) -> dict[str, bytes]:
+    prefix = f"jobs/{job.id}/store/"
+    return {key.removeprefix(prefix): cloud.read(key) or b"" for key in cloud.keys(prefix)}
+
+
+def until(holds: Callable[[], bool], patience: float = 120.0) -> None:
+    """Wait; the limit is for a machine that does much else."""
+    end = time.monotonic() + patience
+    while not holds():
+        assert time.monotonic() < end, "it does not come to that"
+        time.sleep(0.02)
+
+
+class Runner:
+    """The service as a process that can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.cloud = folder, FolderCloud(folder)
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]  # workers come back to the same one
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self.folder / "service.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.mu.folder_cloud", str(self.folder), str(self.port)],
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+            )
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+        self.process.wait()
+
+    def workers(self) -> list[int]:
+        """The process ids of workers that run."""
+        path = self.folder / "pids"
+        found = []
+        for line in path.read_text().split() if path.exists() else []:
+            with suppress(OSError):
+                if b"mu.worker" in Path(f"/proc/{line}/cmdline").read_bytes():
+                    found.append(int(line))
+        return found
+
+    def end(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        for pid in self.workers():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Iterator[Runner]:
+    made = Runner(tmp_path)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+def test_two_jobs_beside_each_other_and_what_is_left(tmp_path: Path) -> None:
+    cloud = FolderCloud(tmp_path)
+    jobs = [probe_job(5, work_s=0.01, name=name) for name in ("one", "two")]
+
+    async def run() -> None:
+        over = asyncio.Event()
+        serving = asyncio.create_task(serve(tmp_path, 0, over))
+        for job in jobs:
+            submit(cloud, job)
+        submit(cloud, jobs[0])
+        cloud.send("no request")
+        cloud.send(encode_request(Run("none-0123456789abcdef")))
+        while not all(status(cloud, job).get("state") == "done" for job in jobs) or cloud.keys(running_key()):
+            assert not serving.done(), serving.exception()
+            await asyncio.sleep(0.05)
+        over.set()
+        await serving
+
+    asyncio.run(run())
+    for job in jobs:
+        assert results(cloud, job) == probe_results(5)
+        told = status(cloud, job)
+        assert (told["name"], told["counts"]["tasks"], told["counts"]["committed"]) == (job.name, 5, 5)
+        assert told["launched"] >= 1
+        assert told["worker_s"] > 0
+        assert not cloud.keys(f"jobs/{job.id}/ledger/")
+        assert not (tmp_path / "state" / "jobs" / job.id).exists()
+    assert sorted(path.read_text().splitlines()[0][:20] for path in cloud.refused.iterdir()) == [
+        "there is no such job",
+        "this is no request: ",
+    ]
+    assert status(cloud, Job("none", ())) == {}
+    told = json.loads(cloud.read(status_key("none-0123456789abcdef")) or b"")
+    assert (told["state"], told["reason"]) == ("refused", "there is no such job in the bucket")
+    assert not list(cloud.queue.iterdir())
+
+
+def test_killed_again_and_again_it_ends_with_the_same_bytes(runner: Runner) -> None:
+    job = probe_job(24, size=300_000, work_s=0.15, workers=3)
+    submit(runner.cloud, job)
+    chance = random.Random(7)
+    kills = 0
+    runner.start()
+    for _ in range(6):
+        seen = int(status(runner.cloud, job).get("counts", {}).get("committed", 0))
+        until(lambda seen=seen: status(runner.cloud, job).get("counts", {}).get("committed", 0) > seen)  # type: ignore[misc]
+        if status(runner.cloud, job)["state"] == "done":
+            break
+        time.sleep(chance.random() / 2)
+        kills += 1
+        runner.kill()
+        if chance.random() < 0.5 and (running := runner.workers()):
+            with suppress(ProcessLookupError):
+                os.kill(chance.choice(running), signal.SIGKILL)
+        runner.start()
+    until(lambda: status(runner.cloud, job).get("state") == "done")
+    assert results(runner.cloud, job) == probe_results(24, size=300_000)
+    assert kills >= 2
+    assert status(runner.cloud, job)["epoch"] >= kills
+
+
+def test_another_machine_goes_on_from_what_is_in_the_bucket(runner: Runner) -> None:
+    job = probe_job(12, size=300_000, work_s=0.2, workers=2)
+    submit(runner.cloud, job)
+    runner.start()
+    until(lambda: status(runner.cloud, job).get("counts", {}).get("committed", 0) >= 3)
+    runner.kill()
+    for pid in runner.workers():
+        os.kill(pid, signal.SIGKILL)
+    made = len(results(runner.cloud, job))
+    (runner.folder / "state").rename(runner.folder / "lost")
+    runner.start()
+    until(lambda: status(runner.cloud, job).get("state") == "done")
+    assert results(runner.cloud, job) == probe_results(12, size=300_000)
+    told = status(runner.cloud, job)
+    assert (told["counts"]["tasks"], told["counts"]["committed"]) == (12, 12)
+    # Of what was there, all but the tasks whose batons are gone is done once.
+    assert told["counts"]["objects"] < 12 + made
+
+
+def test_stopped_and_started_nothing_is_done_twice(runner: Runner) -> None:
+    job = probe_job(10, work_s=0.2, workers=2)
+    submit(runner.cloud, job)
+    runner.start()
+    until(lambda: status(runner.cloud, job).get("counts", {}).get("committed", 0) >= 2)
+    runner.kill(signal.SIGTERM)
+    assert runner.process is not None
+    assert runner.process.returncode == 0
+    runner.start()
+    until(lambda: status(runner.cloud, job).get("state") == "done")
+    assert results(runner.cloud, job) == probe_results(10)
+
+
+def test_cancelled_it_ends_soon_and_goes_on_when_asked_again(runner: Runner) -> None:
+    job = probe_job(10, work_s=0.5, workers=2)
+    submit(runner.cloud, job)
+    runner.start()
+    until(lambda: status(runner.cloud, job).get("counts", {}).get("committed", 0) >= 2)
+    runner.cloud.send(encode_request(Cancel(job.id)))
+    until(lambda: status(runner.cloud, job).get("state") == "cancelled")
+    until(lambda: not runner.workers())
+    made = set(results(runner.cloud, job))
+    assert 2 <= len(made) < 10
+    submit(runner.cloud, job)
+    until(lambda: status(runner.cloud, job).get("state") == "done")
+    assert results(runner.cloud, job) == probe_results(10)
+
+
+def test_a_job_that_fails_says_why_and_may_be_asked_again(runner: Runner) -> None:
+    job = Job("fails", (Task("a", "pipelines.probe:nothing"),), Limits(tries=1))
+    submit(runner.cloud, job)
+    runner.start()
+    for epoch in (1, 2):
+        until(lambda epoch=epoch: status(runner.cloud, job).get("epoch", 0) >= epoch)  # type: ignore[misc]
+        until(lambda: status(runner.cloud, job).get("state") == "failed")
+        (failure,) = status(runner.cloud, job)["counts"]["failures"]
+        assert failure["task"] == "a"
+        assert "nothing" in failure["reason"]
+        if epoch == 1:
+            until(lambda: not runner.cloud.keys(running_key()))
+            submit(runner.cloud, job)
