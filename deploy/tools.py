@@ -32,7 +32,12 @@ def node() -> Path:
 def cdk() -> list[str]:
     """The command `cdk`, installed now if it is not there in the pinned version. Raises ToolMissing."""
     home = Path(sys.prefix, "lib", "fastslow-cdk")
-    lock = (_PINS / "package-lock.json").read_bytes()
+    try:
+        lock = (_PINS / "package-lock.json").read_bytes()
+    except FileNotFoundError as error:
+        raise ToolMissing(
+            "cdk is run from a checkout of the project; this is an installed copy without the app"
+        ) from error
     done = home / "installed.json"
     with locked(home.with_suffix(".lock")):
         if not done.exists() or done.read_bytes() != lock:

@@ -26,12 +26,16 @@ _GB = 1e9
 
 
 def checks() -> Sequence[tuple[str, Check]]:
-    """The checks of the tools that every deployment takes."""
+    """The checks of the tools that every deployment takes; without the app, that it is not here is all there is."""
+    if not _here():
+        return [("checkout", checkout)]
     return [("checkout", checkout), ("node", node), ("cdk", cdk), ("python", partial(python, local=False))]
 
 
 def local_checks(folder: Path = tools.ROOT) -> Sequence[tuple[str, Check]]:
     """The checks of all that `fastslow local up` takes."""
+    if not _here():
+        return checks()
     return [
         *checks()[:-1],
         ("python", partial(python, local=True)),
@@ -45,7 +49,7 @@ def local_checks(folder: Path = tools.ROOT) -> Sequence[tuple[str, Check]]:
 
 def checkout() -> Finding:
     """Whether the app is here, and what it is made with."""
-    if not (tools.ROOT / "app.py").exists():
+    if not _here():
         found = "the stack is deployed from a checkout of the project; there is no app.py beside the packages"
         return Finding("checkout", "failed", found, "git clone, make up")
     missing = [name for name in ("aws_cdk", "cdk_nag", "constructs") if not find_spec(name)]
@@ -53,6 +57,10 @@ def checkout() -> Finding:
         found = f"the extra `deploy` is not installed: no {', '.join(missing)}"
         return Finding("checkout", "failed", found, "pip install -e '.[aws,deploy]', or make up")
     return Finding("checkout", "ok", f"{tools.ROOT}, run by Python {platform.python_version()}")
+
+
+def _here() -> bool:
+    return (tools.ROOT / "app.py").exists()
 
 
 def node() -> Finding:

@@ -32,6 +32,11 @@ def test_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tools, "ROOT", tmp_path)
     assert "no app.py" in machine.checkout().found
     assert machine.checkout().grade == "failed"
+    assert [name for name, _ in machine.checks()] == ["checkout"], "nothing is fetched for what cannot be deployed"
+    assert [name for name, _ in machine.local_checks()] == ["checkout"]
+    monkeypatch.setattr(tools, "_PINS", tmp_path)
+    with pytest.raises(ToolMissing, match="from a checkout"):
+        tools.cdk()
 
 
 def test_tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
