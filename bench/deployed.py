@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from deploy import interpreters, local, tools
+from pipelines.classify.api import Api
 from vision.bucket import Bucket
 from vision.manifest import Manifest
 from vision.store import activate, active, publish
@@ -53,8 +54,7 @@ class Deployed:
 
     def __init__(self, state: local.Running) -> None:
         self._state = state
-        self._address = urlsplit(local.frames_url(state))
-        self._headers = {"Content-Type": "image/jpeg", "X-Api-Key": local.api_key(state)}
+        self._url, self._key = local.frames_url(state), local.api_key(state)
         self._lambda = local.client("lambda", state)
         self._renewed = 0
 
@@ -84,14 +84,20 @@ class Deployed:
         version = self._lambda.publish_version(FunctionName=_NAME)["Version"]
         self._lambda.update_alias(FunctionName=_NAME, Name="live", FunctionVersion=version)
 
+    def api(self, parallel: int) -> Api:
+        """What `fastslow classify` asks by, so many pictures at once."""
+        return Api(self._url, key=self._key, parallel=parallel)
+
     @contextmanager
     def asking(self) -> Iterator[Callable[[bytes], Answer]]:
         """A function that sends a JPEG over a connection that is kept."""
-        connection = http.client.HTTPConnection(self._address.netloc, timeout=60)
+        address = urlsplit(self._url)
+        headers = {"Content-Type": "image/jpeg", "X-Api-Key": self._key}
+        connection = http.client.HTTPConnection(address.netloc, timeout=60)
 
         def ask(picture: bytes) -> Answer:
             began = time.perf_counter()
-            connection.request("POST", self._address.path, picture, self._headers)
+            connection.request("POST", address.path, picture, headers)
             answer = connection.getresponse()
             body = answer.read()
             return Answer(answer.status, json.loads(body), time.perf_counter() - began)

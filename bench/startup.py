@@ -67,7 +67,15 @@ def deployed(rounds: int) -> Iterator[Row]:
             environment = {"PYTHONPATH": f"{folder}:{folder}/opt/python"}
             pairs = [[_seconds_in(python, code, environment) for code in (HANDLER, "pass")] for _ in range(rounds)]
             spread = Spread.of([1000 * (one - other) for one, other in pairs[1:]])
-            yield Row(f"as deployed, {what}", spread.text(1), spread.median, 500, 250, more_is_better=False, unit=" ms")
+            yield Row(
+                f"import of the handler as deployed, {what}",
+                spread.text(1),
+                spread.median,
+                500,
+                250,
+                more_is_better=False,
+                unit=" ms",
+            )
 
 
 def _seconds_in(python: str, code: str, environment: dict[str, str]) -> float:
