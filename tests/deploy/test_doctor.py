@@ -18,6 +18,7 @@ import boto3
 from botocore import exceptions as aws
 from moto import mock_aws
 
+from deploy import cost
 from deploy.account import clients, region
 from deploy.assembly import Assembly
 from deploy.doctor import account, packages, quotas
@@ -322,10 +323,12 @@ def test_packages_beside_lambdas_limits(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_bill_beside_the_budget(tmp_path: Path) -> None:
     made = assembly(tmp_path)
     found = packages.idle(lambda: made)
-    assert (found.grade, found.facts["dollars"]) == ("ok", 3.6)
-    small = assembly(tmp_path, budget=3)
+    assert (found.grade, found.facts["dollars"]) == ("ok", round(cost.METRIC * cost.OWN_METRICS, 2))
+    small = assembly(tmp_path, budget=1)
     assert packages.idle(lambda: small).grade == "warning"
-    assert "-c budget=4" in packages.idle(lambda: small).todo
+    assert f"-c budget={int(found.facts['dollars']) + 1}" in packages.idle(lambda: small).todo
+    large = assembly(tmp_path, budget=500)
+    assert packages.idle(lambda: large).grade == "ok"
 
 
 def test_what_may_not_be_looked_at_stops_nothing_else(tmp_path: Path) -> None:
