@@ -40,8 +40,8 @@ def data_address(jpeg: bytes) -> str:
 
 
 def _full_range(frame: VideoFrame, width: int, height: int) -> VideoFrame:
-    """The frame in this size and in full range, which is what JPEG has."""
-    scaled: dict[str, Any] = {"dst_colorspace": _MATRIX, "interpolation": Interpolation.BICUBIC}
+    """The frame in this size and in full range, which is what JPEG has; see `read` about threads."""
+    scaled: dict[str, Any] = {"dst_colorspace": _MATRIX, "interpolation": Interpolation.BICUBIC, "threads": 1}
     if frame.color_range == _FULL or frame.format.is_rgb or frame.format.name.startswith("yuvj"):
         return frame.reformat(width, height, "yuvj420p", dst_color_range=_FULL, **scaled)
     # By our own tables: swscale rounds down here, which makes every picture a level or two greener.

@@ -190,7 +190,9 @@ class Reader:
         if frame.format.name == "yuv420p" and not full_range and (frame.width, frame.height) == (width, height):
             return frame
         matrix = _SWSCALE_BT601 if frame.format.is_rgb else None
-        return frame.reformat(width, height, "yuv420p", dst_colorspace=matrix, dst_color_range=_LIMITED_RANGE)
+        # One thread: those that swscale starts for every frame cost more than they help, and stay as long as the frame.
+        limited = {"dst_colorspace": matrix, "dst_color_range": _LIMITED_RANGE}
+        return frame.reformat(width, height, "yuv420p", **limited, threads=1)
 
     def _describe(self, first: VideoFrame) -> Source:
         stream, turned = self._stream, self._orientation.transpose

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 import codec
 from pipelines.errors import InputError, TruncatedInput
+from pipelines.media.jpeg import encode_jpeg
 from pipelines.media.orientation import Orientation
 from pipelines.media.read import Picture, Reader
 from tests.pipelines import clips
@@ -314,3 +316,16 @@ def test_real_clips(name: str, frames: int, rate: float | None, shared: Path) ->
         assert sum(1 for _ in reader) == frames
         if rate:
             assert float(reader.source.fps) == rate
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted as Linux shows them")
+def test_pictures_keep_no_threads(tmp_path: Path) -> None:
+    path = clips.make(tmp_path / "a.mkv", codec="ffv1", fmt="yuv444p", frames=30)
+    with Reader(str(path)) as reader:
+        pictures = iter(reader)
+        kept = [next(pictures)]
+        before = len(os.listdir("/proc/self/task"))
+        kept += pictures
+        smaller = [encode_jpeg(picture.frame, 48, 32, 2) for picture in kept]
+        assert len(smaller) == 30
+        assert len(os.listdir("/proc/self/task")) <= before
