@@ -37,7 +37,9 @@ _SILENCE_MS = 60_000
 """A connection that takes nothing for so long is broken, or its coordinator is."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 5.0
 _AT_ONCE = 32
-"""Reads, and then writes, before it is the others' turn."""
+"""Writes of up to 16 KiB, before it is the others' turn;"""
+_READ_BYTES = 1 << 18
+"""and what is read at a time."""
 _LAST_WORD_S = 1.0
 """How long a worker that must leave tries to say so;"""
 _TIME_IS_OVER = "its time is over"
@@ -86,7 +88,7 @@ class Line:
         self._ended: Ended | None = None
         self._closed = self._poked = False
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._scratch = memoryview(bytearray(1 << 16))
+        self._scratch = memoryview(bytearray(_READ_BYTES))
         self._thread = threading.Thread(target=self._live, name="mu line", daemon=True)
         self._thread.start()
 
@@ -278,10 +280,10 @@ class Line:
             selector.register(self._wake, selectors.EVENT_READ)
             selector.register(connection, watched)
             while self._ended is None:
-                rest, wrote, full = self._write(connection, rest)
+                rest, wrote, empty, full = self._write(connection, rest)
                 now = time.monotonic()
                 said_at = now if wrote else said_at
-                if talk.left and not rest:
+                if talk.left and empty:
                     _part(connection)
                     self._end(Ended(talk.leaving or _TIME_IS_OVER))
                     break
@@ -289,17 +291,18 @@ class Line:
                     watched = wanted
                     selector.modify(connection, watched)
                 ready = bool(connection.pending())
-                for key, _ in selector.select(0 if ready or (rest and not full) else self._pause(now, said_at)):
+                for key, _ in selector.select(self._pause(now, said_at) if not ready and (empty or full) else 0):
                     if key.fd == self._wake:
                         self._drain()
                     else:
                         ready = True
-                if ready and not self._read(connection):
-                    return "the coordinator closed the connection"
+                broke = self._read(connection) if ready else ""
                 with self._lock:
                     now = time.monotonic()
                     if talk.goodbye is not None:
                         break
+                    if broke:
+                        return broke
                     if now - said_at >= talk.alive_s / 2:
                         talk.beat()
                     if (left := self._time_left(now)) <= 0:
@@ -315,37 +318,41 @@ class Line:
         left = self._time_left(now)
         return max(0.0, min(said_at + self._talk.alive_s / 2 - now, left if left > 0 else left + _LAST_WORD_S))
 
-    def _write(self, connection: ssl.SSLSocket, rest: bytes | memoryview) -> tuple[bytes | memoryview, bool, bool]:
-        """Write what there is, for a while: what is left of it, whether some was taken, whether no more was."""
+    def _write(
+        self, connection: ssl.SSLSocket, rest: bytes | memoryview
+    ) -> tuple[bytes | memoryview, bool, bool, bool]:
+        """Write what there is, for a while: what is left of it, and whether some was taken, all was, no more is."""
         wrote = False
         for _ in range(_AT_ONCE):
             if not rest:
                 with self._lock:
                     rest = self._talk.outgoing() or b""
                 if not rest:
-                    break
+                    return rest, wrote, True, False
             try:
                 count = connection.send(rest)
             except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
-                return rest, wrote, True
+                return rest, wrote, False, True
             rest, wrote = memoryview(rest)[count:], True
-        return rest, wrote, False
+        return rest, wrote, False, False
 
-    def _read(self, connection: ssl.SSLSocket) -> bool:
-        """Read what there is, for a while; whether the connection is still there."""
-        for _ in range(_AT_ONCE):
-            try:
-                count = connection.recv_into(self._scratch)
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                return True
-            if not count:
-                return False
+    def _read(self, connection: ssl.SSLSocket) -> str:
+        """Read what there is, for a while; why there will be no more, if that is so."""
+        scratch, filled, broke = self._scratch, 0, ""
+        try:
+            while filled < len(scratch) and not broke:
+                count = connection.recv_into(scratch[filled:])
+                filled += count
+                broke = "" if count else "the coordinator closed the connection"
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass
+        except OSError as error:  # what came before it counts
+            broke = f"{type(error).__name__}: {error}"
+        if filled:
             with self._lock:
-                self._talk.received(self._scratch[:count])
+                self._talk.received(scratch[:filled])
                 self._lock.notify_all()
-                if self._talk.goodbye is not None:
-                    return True
-        return True
+        return broke
 
 
 def _part(connection: ssl.SSLSocket) -> None:

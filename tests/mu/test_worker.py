@@ -201,6 +201,20 @@ def test_messages_wait_for_room_and_keep_what_they_were(scripted: Scripted, monk
     assert messages == {("after", f"m{number}"): made(size)[:size] for number, size in enumerate(sizes)}
 
 
+def test_large_messages_go_on_without_anything_else_that_happens(scripted: Scripted) -> None:
+    """Nothing but what there is to say wakes the line: no word of life is due, and none comes."""
+    sizes = [40_000_000, 20_000_000]
+    sends = (Edge("after", "m0"), Edge("after", "m1"))
+
+    def script() -> int:
+        peer = scripted.assign(task(programs.send_many, sizes, sends=sends), alive_s=3000)
+        peer.hear(Done)
+        peer.say(Goodbye())
+        return sum(map(len, peer.messages.values()))
+
+    assert working(scripted, script)[1] == sum(sizes)
+
+
 def test_whoever_adds_waits_for_room(scripted: Scripted) -> None:
     adds = (f"{PROGRAMS}:nothing",)
 
