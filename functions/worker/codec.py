@@ -24,4 +24,4 @@ def use_published() -> None:
     try:
         use_codec(environment.models(), environment.tmp())
     except Damaged as error:
-        tell("worker", {"CodecDamaged": 1}, error=str(error))
+        tell("worker", {}, error=f"the layer's codec runs: {error}")

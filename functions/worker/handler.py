@@ -37,14 +37,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         )
     except Unreachable as error:  # the job is over, or its coordinator gone: nothing that can be mended here
         worked = Worked(0, 0, str(error))
-    metrics = {"TasksDone": worked.done, "TasksFailed": worked.failed, "ColdStart": int(cold)}
-    tell(
-        "worker",
-        {**metrics, "WorkedMs": round(1000 * (time.perf_counter() - began))},
-        reason=worked.reason,
-        job=invitation.job,
-        worker=invitation.worker,
-        environment=environment.name(),
-        request=request,
-    )
-    return {"done": worked.done, "failed": worked.failed, "reason": worked.reason}
+    told = {"done": worked.done, "failed": worked.failed, "reason": worked.reason}
+    about = {"job": invitation.job, "worker": invitation.worker, "environment": environment.name(), "request": request}
+    tell("worker", {}, **told, **about, cold=cold, seconds=round(time.perf_counter() - began, 3))
+    return told

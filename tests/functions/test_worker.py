@@ -101,7 +101,7 @@ def test_an_invitation_is_followed_to_its_end(
     assert told == {"done": 1, "failed": 1, "reason": "enough"}
     assert store.exists("out/digest")
     logged = line(capsys)
-    assert (logged["TasksDone"], logged["TasksFailed"]) == (1, 1)
+    assert (logged["done"], logged["failed"]) == (1, 1)
     assert (logged["job"], logged["worker"]) == (scripted.job, 7)
 
 
@@ -131,7 +131,7 @@ def test_a_job_that_is_over_is_no_error(
     scripted.close()
     told = handler(event(scripted), Context())
     assert "out of reach" in told["reason"]
-    assert line(capsys)["TasksDone"] == 0
+    assert line(capsys)["done"] == 0
 
 
 def test_a_coordinator_that_makes_no_sense_is_an_error(scripted: Scripted, bucket: type[Server]) -> None:
