@@ -21,6 +21,7 @@ PARTS = (
     "stack",
     "frames",
     "wall",
+    "mu_server",
     "bdrate",
     "first_frame",
     "cuts",

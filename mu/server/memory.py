@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
+import mmap
 from collections.abc import Callable
+from typing import Protocol
 
 __all__ = ["CHUNK", "Memory"]
 
 CHUNK = 1 << 18
 """Bytes of a message that are kept, written and sent on together: as many as a piece has."""
+ARENA = 1 << 24
+"""Bytes that are taken from the system at once, and kept."""
+
+
+class Movable(Protocol):
+    """What has parts that can be moved to the disk."""
+
+    def move(self, number: int) -> None:
+        """Do so with this part."""
 
 
 class Memory:
@@ -24,8 +34,8 @@ class Memory:
         self.going = 0
         """Bytes that are being written to the disk, and free after that."""
         self._slack = max(bound // 4, 8 * CHUNK)
-        self._free: list[bytearray] = []
-        self._oldest: deque[Callable[[], None]] = deque()
+        self._free: list[memoryview] = []
+        self._oldest: dict[tuple[Movable, int], None] = {}
         self._starved: list[Callable[[], None]] = []
 
     @property
@@ -33,15 +43,18 @@ class Memory:
         """Whether so much is held that senders have to wait until the disk has taken some."""
         return self.used > self.bound + self._slack and (self.going > 0 or bool(self._oldest))
 
-    def chunk(self) -> bytearray:
+    def chunk(self) -> memoryview:
         """Memory for a part of a message; what it held before is still in it."""
         self.used += CHUNK
-        return self._free.pop() if self._free else bytearray(CHUNK)
+        if not self._free:
+            arena = mmap.mmap(-1, ARENA, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            view = memoryview(arena)
+            self._free = [view[at : at + CHUNK] for at in range(0, ARENA, CHUNK)][::-1]
+        return self._free.pop()
 
-    def give_back(self, chunk: bytearray) -> None:
+    def give_back(self, chunk: memoryview) -> None:
         """Nobody looks at this chunk any more."""
-        if self.used + len(self._free) * CHUNK <= self.bound:
-            self._free.append(chunk)
+        self._free.append(chunk)
         self.release(CHUNK)
 
     def take(self, size: int) -> None:
@@ -60,12 +73,18 @@ class Memory:
         """Call this once it is not full any more."""
         self._starved.append(call)
 
-    def movable(self, move: Callable[[], None]) -> None:
-        """Something could be moved to the disk: `move` does so if it is still there."""
-        self._oldest.append(move)
+    def movable(self, part: Movable, number: int) -> None:
+        """This could be moved to the disk."""
+        self._oldest[part, number] = None
         self.check()
+
+    def gone(self, part: Movable, number: int) -> None:
+        """It could not any more."""
+        self._oldest.pop((part, number), None)
 
     def check(self) -> None:
         """Move the oldest to the disk until what will be left is within the bound."""
         while self._oldest and self.used - self.going > self.bound:
-            self._oldest.popleft()()
+            part, number = next(iter(self._oldest))
+            del self._oldest[part, number]
+            part.move(number)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 
 from mu.core.instructions import Entry, MessageWhole, TaskCommitted, TaskFailed
@@ -94,7 +93,7 @@ class Rendezvous:
         number = (message.have - 1) // CHUNK
         if self.durable:
             message.save(number)
-        self.memory.movable(partial(message.move, number))
+        self.memory.movable(message, number)
         for reader in list(message.readers):
             reader.more()
 
@@ -105,7 +104,7 @@ class Rendezvous:
         if message.size <= CHUNK and message.chunks and isinstance(message.chunks[0], bytes):
             if self.durable:
                 message.save(0)
-            self.memory.movable(partial(message.move, 0))
+            self.memory.movable(message, 0)
         elif not message.size:
             message.safe = True
 

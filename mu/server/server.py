@@ -23,6 +23,9 @@ from mu.server.rendezvous import Rendezvous
 
 __all__ = ["Server"]
 
+_YOUNG = 50_000
+"""Objects that are made before Python looks for circles among them: a server makes many and few circles."""
+
 
 class Server:
     """Serves workers elsewhere, of several jobs at once, over TLS at one port. Everything is done in the running loop.
@@ -41,6 +44,7 @@ class Server:
         self._jobs: dict[str, HostedJob] = {}
         self._memory = Memory(self.options.memory)
         self._turn: Turn | None = None
+        self._collected: tuple[int, int, int] | None = None
         self._listener: Listener | None = None
 
     @property
@@ -59,12 +63,12 @@ class Server:
         return self._listener.refusals if self._listener else 0
 
     async def start(self) -> None:
-        """Listen. Raises OSError."""
+        """Listen; and from now to `close` let the process look for garbage less often. Raises OSError."""
         self._turn = Turn(asyncio.get_running_loop())
         self._listener = Listener(self._turn, self.options)
         self.port = self._listener.open(self._host, self.port)
-        gc.collect()
-        gc.freeze()  # what is there now stays: no need to look at it again and again
+        self._collected = gc.get_threshold()
+        gc.set_threshold(_YOUNG, *self._collected[1:])
 
     def host(
         self,
@@ -120,6 +124,7 @@ class Server:
         self._jobs[job_id] = job
         self._listener.add(job)
         job.start()
+        gc.freeze()  # a job's plan stays until its end: no need to look through it again and again
         return job
 
     async def leave(self, job: HostedJob) -> None:
@@ -128,6 +133,7 @@ class Server:
             self._listener.remove(job)
         self._jobs.pop(job.id, None)
         await job.close()
+        gc.unfreeze()
 
     async def close(self) -> None:
         """End all connections. Jobs with a ledger may go on under another server."""
@@ -135,6 +141,8 @@ class Server:
             self._listener.close()
         for job in list(self._jobs.values()):
             await self.leave(job)
+        if self._collected is not None:
+            gc.set_threshold(*self._collected)
         self._listener = self._turn = None
 
     async def __aenter__(self) -> Self:
