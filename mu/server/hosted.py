@@ -103,6 +103,8 @@ class HostedJob:
         self._sessions: dict[int, Session] = {}
         self._assigned: dict[int, tuple[int, Task]] = {}
         """What each worker is at, connected or not."""
+        self._previous: dict[int, int] = {}
+        """The run before that."""
         self._came: set[int] = set()
         """Workers that have connected once."""
         self._tasks = {task.name: task for task in self.job.tasks}
@@ -221,6 +223,8 @@ class HostedJob:
             self.handle(Disconnected(worker, reason, gone=True))
 
     def _assign(self, wanted: Assign) -> None:
+        if (before := self._assigned.get(wanted.worker)) is not None:
+            self._previous[wanted.worker] = before[0]
         self._assigned[wanted.worker] = (wanted.run, wanted.task)
         session = self._sessions.get(wanted.worker)
         if session is not None:
@@ -259,6 +263,7 @@ class HostedJob:
 
     def _dismiss(self, worker: int, reason: str) -> None:
         self._assigned.pop(worker, None)
+        self._previous.pop(worker, None)
         session = self._sessions.pop(worker, None)
         if session is not None:
             session.connection.close(reason)
@@ -318,7 +323,7 @@ class HostedJob:
             raise ProtocolError("it is at a run without a task, or the reverse")
         before, known = self._sessions.get(hello.worker), self._assigned.get(hello.worker)
         if before is not None:
-            if hello.run is None or known is None or known[0] != hello.run:
+            if hello.run is None or known is None or hello.run not in (known[0], self._previous.get(hello.worker)):
                 raise ProtocolError(f"worker {hello.worker} is connected already")
             before.connection.close("it has a newer connection")
             before.end()
@@ -331,8 +336,11 @@ class HostedJob:
         self._sessions[worker] = session
         self._came.add(worker)
         session.send(frame(Welcome(self.job.limits.lease_s / 3 or 10.0)))
+        if known is not None and hello.run in (None, self._previous.get(worker)):
+            session.assign(*known)  # the connection broke before it heard of its task
+            self.handle(Reconnected(worker, known[0], known[1].name))
+            return
         if hello.run is None or hello.task is None:
-            self._assigned.pop(worker, None)
             self.handle(Connected(worker))
             return
         if known is not None and known[0] == hello.run and known[1].name == hello.task:
