@@ -27,6 +27,7 @@ import codec
 from bench.clips import MEDIA, ROOT, frames, shared
 from bench.table import Row, show
 from codec.ivf import read_ivf
+from mu import Task
 from pipelines import libvpx
 from pipelines.encode.plan import Chunk, Plan, Settings
 from pipelines.encode.worker import encode_chunk
@@ -60,12 +61,12 @@ Encode = Callable[..., list[libvpx.Packet]]
 
 
 class Desk:
-    """The world of a worker, in memory (see `pipelines.encode.context`)."""
+    """The world of a worker, in memory (see `mu.Context`)."""
 
     def __init__(self, images: Sequence[codec.Image], chunks: Sequence[Chunk]) -> None:
         self.images = images
         self.chunks = {chunk.source: chunk for chunk in chunks}
-        self.messages: dict[str, bytes] = {}
+        self.messages: dict[tuple[str, str], bytes] = {}
         self.results: dict[str, bytes] = {}
 
     def fetch(self, name: str) -> memoryview:
@@ -74,19 +75,29 @@ class Desk:
         wanted = self.images[chunk.first - chunk.lead : chunk.first + chunk.frames]
         return memoryview(b"".join(image.raster for image in wanted))
 
-    def send(self, name: str, payload: bytes) -> None:
-        """Keep a message."""
-        self.messages[name] = payload
-
-    def receive(self, name: str) -> bytes:
-        """Give a message out: chunks are encoded in order, so it is there."""
-        return self.messages.pop(name)
-
-    def store(self, name: str, payload: bytes) -> None:
+    def store(self, name: str, payload: bytes | memoryview) -> None:
         """Keep a result."""
-        self.results[name] = payload
+        self.results[name] = bytes(payload)
 
-    def progress(self, stage: str, frames: float = 1) -> None:
+    def buffer(self, size: int) -> memoryview:
+        """Memory."""
+        return memoryview(bytearray(size))
+
+    def send(self, receiver: str, name: str, payload: bytes | memoryview) -> None:
+        """Keep a message."""
+        self.messages[receiver, name] = bytes(payload)
+
+    def receive(self, sender: str, name: str) -> memoryview:
+        """Give a message out: chunks are encoded in order, so it is there, and the only one."""
+        (message,) = self.messages.values()
+        self.messages.clear()
+        return memoryview(message)
+
+    def add(self, tasks: Sequence[Task]) -> None:
+        """All tasks are known."""
+        raise NotImplementedError
+
+    def progress(self, stage: str, done: float = 1, total: float | None = None) -> None:
         """Nobody watches."""
 
 

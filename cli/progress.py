@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import click
 
 if TYPE_CHECKING:
-    from pipelines.encode.local.runner import Progress
+    from pipelines.encode.progress import Progress
 
 _LINE_EVERY = 10.0
 _STAGES = {"read": "read", "encode": "encode (libvpx)", "rebase": "rebase", "join": "join"}

@@ -220,6 +220,8 @@ class Assigned(msgspec.Struct, frozen=True, tag="assigned"):
     task: Task
     given: tuple[Given, ...] = ()
     """What it fetches, where the store is the coordinator's memory."""
+    now: float | None = None
+    """When that is on the clock that the processes of one machine share: its spans count from then."""
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):

@@ -6,7 +6,6 @@ its parent and its socket, and its workers live no longer than it does.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
 import os
@@ -22,11 +21,10 @@ from typing import Never
 import msgspec
 
 from mu.local.channel import Channel, Closed
+from mu.local.kernel import call_process, die_with
 from mu.local.worker import Setup, work
 
 __all__ = ["Begin", "Exited", "Fork", "Forked", "FromForkServer", "Kill", "Prepare", "ToForkServer", "main"]
-
-_SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
@@ -81,9 +79,10 @@ _decoder: msgspec.msgpack.Decoder[ToForkServer] = msgspec.msgpack.Decoder(ToFork
 
 def main(file: int, parent: int) -> None:
     """Fork workers until the parent hangs up; then end them all."""
+    call_process("mu forkserver")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end_all)
-    _die_with(parent, signal.SIGTERM)
+    die_with(parent, signal.SIGTERM)
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))  # a limit for files, which objects in memory are not
     server = _Server(Channel(socket.socket(fileno=file)))
@@ -168,10 +167,11 @@ class _Server:
         self._say(Forked(worker, pid))
 
     def _become_worker(self, server: int) -> None:
+        call_process("mu idle")
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        _die_with(server, signal.SIGKILL)
+        die_with(server, signal.SIGKILL)
         os.close(self._woken)
         os.close(self._wake)
         self._channel.socket.close()
@@ -191,16 +191,6 @@ def _end_all(signal_number: int = 0, frame: FrameType | None = None) -> Never:
     """End this process, its workers and whatever they have started: they are one group."""
     os.killpg(0, signal.SIGKILL)
     os._exit(1)
-
-
-def _die_with(parent: int, how: signal.Signals) -> None:
-    """Ask the kernel for a signal when this process's parent ends, however that happens."""
-    try:
-        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, how)
-    except (OSError, AttributeError):
-        return  # not Linux: the closed socket will end it
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 if __name__ == "__main__":

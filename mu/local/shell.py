@@ -95,6 +95,8 @@ class Shell:
         self._postponed: deque[tuple[int, core.Instruction]] = deque()
         """What is done when so many entries are on the disk."""
         self._entries = 0
+        self._now = 0.0
+        """When the event came that is being dealt with."""
         self._tasks: dict[int, tuple[int, Task]] = {}
         """The run and the task of each worker that is at one."""
         self._makers: dict[str, tuple[int, int]] = {}
@@ -148,10 +150,10 @@ class Shell:
         """Tell the coordinator what happened, do what it says, hand on what is new."""
         while self._events or self._made:
             while self._events:
-                event, now = self._events.popleft(), time.monotonic()
-                instructions = self._coordinator.handle(event, now)
+                event, self._now = self._events.popleft(), time.monotonic()
+                instructions = self._coordinator.handle(event, self._now)
                 for observer in self._observers:
-                    observer.note(event, instructions, now)
+                    observer.note(event, instructions, self._now)
                 for instruction in instructions:
                     self._obey_in_turn(instruction)
             if self._made:
@@ -294,7 +296,7 @@ class Shell:
     def _assign(self, number: int, run: int, task: Task) -> None:
         self._tasks[number] = run, task
         given, files = self._pack(task.fetches) if task.fetches else ((), [])
-        self._say(number, Assigned(run, task, given), files)
+        self._say(number, Assigned(run, task, given, self._now), files)
         for file in files:
             os.close(file)
 

@@ -20,6 +20,7 @@ from mu.digest import digest
 from mu.errors import Misuse
 from mu.job import Edge, Task
 from mu.local.channel import Channel, Closed
+from mu.local.kernel import call_process
 from mu.local.memory import SMALL, Buffers, memory_of, read_only
 from mu.programs import call, main_is
 from mu.wire import (
@@ -106,7 +107,7 @@ class LocalContext:
     """The world of a program on this machine; see `mu.Context`."""
 
     def __init__(self, line: Line, assigned: Assigned, files: Sequence[int], store: Store | None) -> None:
-        self.timing = Timing()
+        self.timing = Timing(assigned.now)
         self._line, self._task, self._store = line, assigned.task, store
         self._files = files
         self._given = {given.name: given for given in assigned.given}
@@ -246,6 +247,7 @@ def work(channel: Channel, number: int, setup: Setup) -> None:
 
 
 def _run(line: Line, assigned: Assigned, files: Sequence[int], store: Store | None) -> None:
+    call_process(f"mu {assigned.task.name}")
     context = LocalContext(line, assigned, files, store)
     try:
         call(assigned.task.program, context, assigned.task.argument)

@@ -29,10 +29,14 @@ class _Stage:
 
 
 class Timing:
-    """The account of one run. A span is told once: with the next `Progressed` when it has ended, else at the end."""
+    """The account of one run. A span is told once: with the next `Progressed` when it has ended, else at the end.
 
-    def __init__(self) -> None:
-        self._began = self._since = time.monotonic()
+    Spans count from `began` on the monotonic clock, or from now.
+    """
+
+    def __init__(self, began: float | None = None) -> None:
+        self._since = time.monotonic()
+        self._began = self._since if began is None else began
         self._told = 0.0
         self._spent = time.process_time()
         self._stages: dict[str, _Stage] = {}

@@ -21,8 +21,9 @@ import msgspec
 
 from pipelines import libvpx
 from pipelines.encode.aim import MOST_ATTEMPTS, PROBES, Aim, Attempt, Hunt, coarseness
-from pipelines.encode.local.runner import STAGES, Runner, Watch
 from pipelines.encode.plan import Chunk, Settings, Task
+from pipelines.encode.progress import STAGES, Watch
+from pipelines.encode.reading import Reading, limits
 from pipelines.encode.record import Record
 from pipelines.encode.sink import Piece
 from pipelines.encode.tally import Tally
@@ -145,10 +146,10 @@ class AimedEncoder:
         collected = Collected(self._common, Shelf(self._folder))
         if self._record is not None:
             self._record.read_again(title)
-        runner = Runner(
+        reading = Reading(
             self._path,
             settings,
-            self._workers,
+            limits(self._workers),
             collected,
             self._watch,
             self._record,
@@ -157,12 +158,12 @@ class AimedEncoder:
             title=title,
         )
         try:
-            runner.run()
+            reading.run()
         except BaseException:
             collected.encoded.close()
             raise
-        self.damaged = runner.progress.damaged
-        for stage, seconds in runner.progress.cpu_s.items():
+        self.damaged = reading.progress.damaged
+        for stage, seconds in reading.progress.cpu_s.items():
             self.cpu_s[stage] += seconds
         return collected
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipelines.encode.join import Joiner, OutputFile, kind_of
-from pipelines.encode.local.runner import Runner, Watch
 from pipelines.encode.plan import Chunk, Settings
+from pipelines.encode.progress import Watch
+from pipelines.encode.reading import Reading, limits
 from pipelines.encode.record import Record
 from pipelines.errors import OutputError, SettingsError
 from pipelines.media.matroska import VIDEO
@@ -126,9 +127,9 @@ def encode_file(
         joiner = Joiner(file, kind, lambda film: _open_others(film, kind, sound, subtitles), record)
         try:
             if aim is None:
-                runner = Runner(source, settings, workers, joiner, watch, record)
-                film, chunks = runner.run(), runner.chunks
-                made = _Made(film, chunks, runner.progress.damaged, runner.progress.cpu_s)
+                reading = Reading(source, settings, limits(workers), joiner, watch, record)
+                film, chunks = reading.run(), reading.chunks
+                made = _Made(film, chunks, reading.progress.damaged, reading.progress.cpu_s)
             else:
                 made = _aimed(source, settings, aim, workers, output.path.parent, joiner, watch, record)
             joiner.finish()

@@ -157,6 +157,20 @@ class Chunk(msgspec.Struct, frozen=True):
     """Whether a survey encodes it."""
 
     @property
+    def name(self) -> str:
+        """The name of the task that encodes it."""
+        return self.neighbour(self.index)
+
+    def neighbour(self, index: int) -> str:
+        """The name of the task of another chunk of the film."""
+        return f"chunk/{index:06}"
+
+    @property
+    def read(self) -> str:
+        """The name of what is known of it when it was read (a MessagePack of `ChunkRead`)."""
+        return f"read/{self.index:06}"
+
+    @property
     def source(self) -> str:
         """The name of its raw video: frame after frame as rasters of the codec, the lead frame first."""
         return f"raw/{self.index:06}"
@@ -186,9 +200,13 @@ class Chunk(msgspec.Struct, frozen=True):
         """The names of what its worker needs of an earlier reading of the film."""
         return [self.searched] if self.task.kind == "rebase" else [self.statistics] if self.task.surveyed else []
 
-    def state_for(self, chunk: int) -> str:
-        """The name of the final state on its way to `chunk`."""
-        return f"state/{chunk:06}"
+    @property
+    def outputs(self) -> list[str]:
+        """The names of what its worker makes."""
+        if self.task.kind == "survey":
+            return [self.measured, self.statistics]
+        kept = [self.searched] if self.task.keep else []
+        return [*kept, *([self.measured] if self.task.measure else []), self.result]
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -18,8 +18,8 @@ import msgspec
 import codec
 from codec.image import macroblocks
 from codec.ivf import IvfHeader, write_frame, write_header
+from mu import Context
 from pipelines import libvpx
-from pipelines.encode.context import Context
 from pipelines.encode.plan import Chunk
 from pipelines.encode.tally import Tally, tally
 
@@ -41,10 +41,10 @@ def encode_chunk(context: Context, chunk: Chunk) -> None:
     decisions = _decisions(context, chunk, _search(context, chunk, raw))
     state = None
     if chunk.previous is not None:
-        state = codec.State.from_bytes(context.receive(chunk.state_for(chunk.index)))
+        state = codec.State.from_bytes(bytes(context.receive(chunk.neighbour(chunk.previous), "state")))
     encoded, state, came_to = _rebase(context, chunk, raw, decisions, state)
     if chunk.next is not None and state is not None:
-        context.send(chunk.state_for(chunk.next), state.to_bytes())
+        context.send(chunk.neighbour(chunk.next), "state", state.to_bytes())
     if chunk.task.measure:
         context.store(chunk.measured, msgspec.msgpack.encode([came_to]))
     context.store(chunk.result, _ivf(chunk, encoded))

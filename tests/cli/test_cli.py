@@ -12,6 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -79,12 +80,12 @@ class Command:
         )
 
     def family(self) -> dict[int, str]:
-        """The command lines of the processes of this command, by number."""
+        """What the processes of this command are called, by number."""
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 if self.mark.encode() in (folder / "environ").read_bytes():
-                    found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+                    found[int(folder.name)] = (folder / "comm").read_text().strip()
             except (OSError, ValueError):
                 continue
         return found
@@ -93,7 +94,7 @@ class Command:
         """The numbers of the workers, once they are at work."""
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            workers = [pid for pid, line in self.family().items() if "child work" in line]
+            workers = [pid for pid, name in self.family().items() if name.startswith("mu chunk/")]
             if len(workers) >= 2 and self.process.poll() is None:
                 return workers
             time.sleep(0.02)
@@ -285,20 +286,33 @@ def test_an_impatient_signal_is_no_harm(slow: Command, tmp_path: Path) -> None:
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_killed_worker_is_told(slow: Command, tmp_path: Path) -> None:
-    os.kill(slow.wait_for_workers()[0], signal.SIGKILL)
+def test_a_worker_that_is_killed_again_and_again_is_told(slow: Command, tmp_path: Path) -> None:
+    while slow.process.poll() is None:
+        for pid, name in slow.family().items():
+            if name == "mu chunk/000001":
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
     _, err = slow.ends(1)
-    assert re.search(r"^fastslow: worker \d \(process \d+\) was killed by SIGKILL", err.strip().splitlines()[-1])
+    last = err.strip().splitlines()[-1]
+    assert re.search(r"^fastslow: chunk 1 failed: worker \d+ \(process \d+\) was killed by SIGKILL", last)
+    assert last.endswith("(tried 3 times)")
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_killed_reader_is_told(slow: Command) -> None:
-    slow.wait_for_workers()
-    for pid, line in slow.family().items():
-        if "child read" in line:
-            os.kill(pid, signal.SIGKILL)
-    _, err = slow.ends(1)
-    assert "fastslow: the reader (process" in err
+def test_a_killed_reader_and_a_killed_worker_are_replaced(clip: Path, tmp_path: Path) -> None:
+    targets = [tmp_path / "one.webm", tmp_path / "other.webm"]
+    for target, kills in zip(targets, (0, 2), strict=True):
+        command = Command(tmp_path, "encode", clip, target, "--speed", 0, "--chunk-frames", 4, "--workers", 1)
+        killed: set[str] = set()
+        while command.process.poll() is None and len(killed) < kills:
+            for pid, name in command.family().items():
+                if name in ("mu read", "mu chunk/000002") and name not in killed:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                    killed.add(name)
+        command.ends(0, within=60)
+    assert targets[0].read_bytes() == targets[1].read_bytes()
 
 
 def test_nothing_outlives_a_killed_command(slow: Command, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import os
 import threading
 import time
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 import codec
 from codec.ivf import read_ivf
+from mu import Task
 from pipelines import libvpx, quality
 from pipelines.encode.job import Report, encode_file, measured
 from pipelines.encode.plan import Chunk, Cutter, Plan, Settings
@@ -353,7 +355,7 @@ def chunk(**changes: Any) -> Chunk:
 class World:
     """A context without processes: names and bytes."""
 
-    def __init__(self, raw: bytes, messages: dict[str, bytes]) -> None:
+    def __init__(self, raw: bytes, messages: dict[tuple[str, str], bytes]) -> None:
         self.raw, self.messages = raw, messages
         self.stored: dict[str, bytes] = {}
 
@@ -361,16 +363,24 @@ class World:
         assert name.startswith("raw/")
         return memoryview(self.raw)
 
-    def send(self, name: str, payload: bytes) -> None:
-        self.messages[name] = payload
+    def store(self, name: str, payload: bytes | memoryview) -> None:
+        self.stored[name] = bytes(payload)
 
-    def receive(self, name: str) -> bytes:
-        return self.messages.pop(name)
+    def buffer(self, size: int) -> memoryview:
+        raise NotImplementedError
 
-    def store(self, name: str, payload: bytes) -> None:
-        self.stored[name] = payload
+    def send(self, receiver: str, name: str, payload: bytes | memoryview) -> None:
+        self.messages[receiver, name] = bytes(payload)
 
-    def progress(self, stage: str, frames: float = 1) -> None:
+    def receive(self, sender: str, name: str) -> memoryview:
+        (message,) = self.messages.values()
+        self.messages.clear()
+        return memoryview(message)
+
+    def add(self, tasks: Sequence[Task]) -> None:
+        raise NotImplementedError
+
+    def progress(self, stage: str, done: float = 1, total: float | None = None) -> None:
         pass
 
 
@@ -381,7 +391,7 @@ def test_the_program_needs_nothing_but_a_context(tmp_path: Path) -> None:
         plan = Plan(reader.source, QUICK)
     results = []
     for _ in range(2):
-        messages: dict[str, bytes] = {}
+        messages: dict[tuple[str, str], bytes] = {}
         stream: list[bytes] = []
         for part in plan.chunks(12):
             world = World(b"".join(raw[part.first - part.lead : part.first + part.frames]), messages)

@@ -1,0 +1,119 @@
+"""The program that reads the film: decodes it once, from its start to its end, and adds a task for each chunk.
+
+One decoder and no seeking, so that no frame can be lost or doubled where chunks meet, whatever the file's key frames
+and timestamps are like. It reads ahead only as far as the job's `ahead` lets it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+
+import msgspec
+
+from mu import Context, Edge, argument
+from mu import Task as MuTask
+from pipelines.encode.plan import Chunk, Cutter, Plan, Settings, Stretch, Task
+from pipelines.media.read import Picture, Reader
+
+READ, ENCODE = "pipelines.encode.read:read_film", "pipelines.encode.worker:encode_chunk"
+SOURCE = "film/source"
+"""The object that says what the file is."""
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Film(msgspec.Struct, frozen=True):
+    """What is to be read, and what is done with its chunks."""
+
+    path: str
+    settings: Settings
+    task: Task = Task()
+
+
+class ChunkRead(msgspec.Struct, frozen=True):
+    """A chunk that was read."""
+
+    chunk: Chunk
+    times: list[int]
+    """When each of its frames (not the lead frame) is shown, in the source's time base."""
+    durations: list[int]
+    """For how long, 0 where the file does not say."""
+    last: bool
+    damaged: int
+    """Concealed errors in the file so far."""
+
+
+def reading(film: Film) -> MuTask:
+    """The task that reads a film."""
+    stores = (SOURCE, "raw/", "read/")
+    return MuTask("read", READ, argument(film), stores=stores, adds=(ENCODE,), slot=False)
+
+
+def encoding(chunk: Chunk) -> MuTask:
+    """The task of a chunk."""
+    return MuTask(
+        chunk.name,
+        ENCODE,
+        argument(chunk),
+        fetches=(chunk.source, *chunk.inputs),
+        stores=tuple(chunk.outputs),
+        sends=() if chunk.next is None else (Edge(chunk.neighbour(chunk.next), "state"),),
+        receives=() if chunk.previous is None else (Edge(chunk.neighbour(chunk.previous), "state"),),
+    )
+
+
+def read_film(context: Context, film: Film) -> None:
+    """Read a film and add a task for each chunk. Raises InputError."""
+    with Reader(film.path) as reader:
+        context.store(SOURCE, _encode(reader.source))
+        chunks = _Chunks(reader, film)
+        last = False
+        while not last:
+            read = chunks.next(context)
+            context.store(read.chunk.read, _encode(read))
+            context.progress("read", len(read.times))
+            context.add([encoding(read.chunk)])
+            last = read.last
+
+
+class _Chunks:
+    """Stores the film chunk by chunk; every chunk but a chain's first may begin with the frame before it."""
+
+    def __init__(self, reader: Reader, film: Film) -> None:
+        self._reader, self._cutter = reader, Cutter(film.settings)
+        self._plan = Plan(reader.source, film.settings, film.task)
+        self._pictures = _with_scenes(reader) if film.settings.scene_cuts else ((picture, False) for picture in reader)
+        self._window = deque(islice(self._pictures, 1 + self._cutter.ahead))
+        self._before = b""
+
+    def next(self, context: Context) -> ChunkRead:
+        """Store the next chunk's raw video; what to say of it."""
+        size = self._reader.source.frame_size
+        times: list[int] = []
+        durations: list[int] = []
+        stretch: Stretch | None = None
+        with context.buffer((1 + self._cutter.most_frames) * size) as target:
+            end = 0
+            if self._cutter.lead:
+                target[:size] = self._before
+                end = size
+            while stretch is None:
+                picture, _ = self._window.popleft()
+                with target[end : end + size] as place:
+                    picture.write_raster(place)
+                end += size
+                times.append(picture.pts)
+                durations.append(picture.duration)
+                self._window.extend(islice(self._pictures, 1))
+                stretch = self._cutter.take([begins for _, begins in self._window])
+            self._before = bytes(target[end - size : end])
+            chunk = self._plan.chunk(stretch)
+            context.store(chunk.source, target[:end])
+        return ChunkRead(chunk, times, durations, not self._window, self._reader.damaged)
+
+
+def _with_scenes(reader: Reader) -> Iterator[tuple[Picture, bool]]:
+    from pipelines.encode.cuts import marked  # here, since it brings numpy
+
+    return marked(reader, lambda picture: picture.planes[0])
