@@ -54,7 +54,8 @@ def up(settings: tuple[str, ...], model: str | None, library: Path | None, as_js
         click.echo(json.dumps(told))
         return
     click.echo(f"POST frames to  {told['frames_url']}")
-    click.echo(f"model           {active or 'none, so callers are told to wait: fastslow models add FILE, then up again'}")
+    none = "none, so callers are told to wait; fastslow models add FILE, then up again"
+    click.echo(f"model           {active or none}")
     click.echo(f"cloud           {told['endpoint_url']}")
     key = f"-H 'x-api-key: {told['api_key']}' " if told["api_key"] else ""
     click.echo(f"\ncurl {key}-H 'Content-Type: image/jpeg' --data-binary @picture.jpg {told['frames_url']}")
