@@ -201,6 +201,8 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
     """You are in. Say something at least this often."""
 
     alive_s: float
+    forget: bool = False
+    """Whether all was heard of the run that Hello named: nothing of it is to be said again, another task comes."""
 
 
 class Given(msgspec.Struct, frozen=True, array_like=True):

@@ -335,8 +335,10 @@ class HostedJob:
         known = self._assigned.get(worker)
         self._sessions[worker] = session
         self._came.add(worker)
-        session.send(frame(Welcome(self.job.limits.lease_s / 3 or 10.0)))
-        if known is not None and hello.run in (None, self._previous.get(worker)):
+        behind = known is not None and hello.run in (None, self._previous.get(worker))
+        forget = behind and hello.run is not None  # or it would be taken for words of the new run
+        session.send(frame(Welcome(self.job.limits.lease_s / 3 or 10.0, forget)))
+        if behind and known is not None:
             session.assign(*known)  # the connection broke before it heard of its task
             self.handle(Reconnected(worker, known[0], known[1].name))
             return

@@ -181,8 +181,8 @@ class Talk:
             self._unsaid.append(Alive())
 
     def _write(self) -> Iterator[bytes | memoryview | None]:
-        told, taken = self._invitation, self.taken
-        run, task = (taken.run, taken.task.name) if taken else (None, None)
+        told, at = self._invitation, self.assigned or self.taken
+        run, task = (at.run, at.task.name) if at else (None, None)
         yield frame(Hello(VERSION, told.job, told.worker, told.token, run, task, self._about))
         while not self.welcome:
             yield None
@@ -240,6 +240,8 @@ class Talk:
                 raise ProtocolError(f"the coordinator wants to hear something every {heard.alive_s} s")
             self.welcome = self.welcomed = True
             self.alive_s = heard.alive_s
+            if heard.forget:
+                self._forget()
         elif not self.welcome:
             raise ProtocolError(f"the coordinator said {type(heard).__name__} before Welcome")
         elif isinstance(heard, Assigned):
@@ -263,7 +265,14 @@ class Talk:
         if not self._idle or self.assigned is not None:
             raise ProtocolError(f"the coordinator assigned {heard.task.name} to a worker that has a task")
         self._idle, self.assigned = False, heard
-        self._kept.clear()  # it has heard the end of the run before
+        self._forget()  # it has heard the end of the run before
+
+    def _forget(self) -> None:
+        """Say nothing more of the run that is over."""
+        if not self._idle and self.assigned is None:
+            raise ProtocolError("the coordinator has heard the end of a run that goes on")
+        self._kept.clear()
+        self._unsaid.clear()
         self.held, self.room, self._incoming = 0, False, None
 
     def _accept(self, stream: int) -> None:

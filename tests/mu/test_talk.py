@@ -56,7 +56,7 @@ STREAMS = st.integers(0, 4)
 SENDERS = st.sampled_from("ab")
 SMALL = st.binary(max_size=20)
 WORDS: st.SearchStrategy[ToWorker | tuple[int, bytes]] = st.one_of(
-    st.builds(Welcome, st.sampled_from([1.0, 0.0, -1.0, float("nan"), float("inf")])),
+    st.builds(Welcome, st.sampled_from([1.0, 0.0, -1.0, float("nan"), float("inf")]), st.booleans()),
     st.builds(Assigned, st.integers(0, 3), st.sampled_from([TASK, Task("u", "m:f")])),
     st.builds(Accepted, STREAMS),
     st.builds(Deliver, STREAMS, st.sampled_from("abc"), st.sampled_from("xy"), st.sampled_from([0, 5, 1 << 31])),
@@ -259,6 +259,46 @@ def test_everything_is_said_whole_and_in_order_through_broken_connections(sizes:
     assert [payload for _, (_, payload) in sorted(heard.items())] == payloads
     assert isinstance(reader.words[-1], Done)
     assert talk.held == 0
+
+
+def test_a_task_that_was_assigned_is_told_of_though_it_has_not_begun() -> None:
+    talk = Talk(INVITATION)
+    for run in (None, 1, 2):
+        reader = Reader()
+        talk.connect()
+        drain(talk, reader)
+        assert [word.run for word in reader.words if isinstance(word, Hello)] == [run]
+        talk.received(memoryview(framed([Welcome(1.0)])))
+        if run != 2:
+            talk.over(Done())
+            talk.received(memoryview(framed([Assigned((run or 0) + 1, TASK)])))
+        if run is None:
+            talk.connect()
+            talk.take()
+
+
+def test_what_was_heard_of_a_run_is_not_said_in_the_next_one() -> None:
+    """The connection broke when the coordinator had heard all of a run, and had assigned another."""
+    talk = Talk(INVITATION)
+    talk.connect()
+    drain(talk, Reader())
+    talk.received(memoryview(framed([Welcome(1.0), Assigned(1, TASK)])))
+    talk.take()
+    talk.say(Stored("o", 1, bytes(16)))
+    talk.connect()
+    drain(talk, Reader())
+    with pytest.raises(ProtocolError, match="goes on"):
+        talk.received(memoryview(framed([Welcome(1.0, True)])))
+    talk.over(Done())
+    talk.connect()
+    reader = Reader()
+    drain(talk, reader)
+    talk.received(memoryview(framed([Welcome(1.0, True)])))
+    drain(talk, reader)
+    talk.received(memoryview(framed([Assigned(2, TASK)])))
+    drain(talk, reader)
+    assert reader.words == [Hello(1, "job", 1, "token", 1, "t")]
+    assert talk.take() == TASK
 
 
 def test_a_worker_that_leaves_says_all_the_rest_before_unless_it_is_in_haste() -> None:
