@@ -33,6 +33,8 @@ from mu.core.instructions import (
     MessageWhole,
     ObjectMade,
     Outcome,
+    Remember,
+    Resumed,
     Stop,
     TaskAdded,
     TaskCommitted,
@@ -45,6 +47,8 @@ from mu.errors import JobError
 from mu.job import Job, Key
 
 __all__ = ["Coordinator"]
+
+_CONNECTED = (WorkerState.IDLE, WorkerState.BUSY)
 
 
 class Coordinator:
@@ -60,43 +64,52 @@ class Coordinator:
         self._decider = Decider(self._book, epoch)
         self._deadlines: list[tuple[float, int]] = []
         """When to look after a worker, by its number."""
-        self._look = False
-        """Whether anything may have to be decided."""
-        self._book.add(job.tasks, remember=False)
         self._look = True
+        """Whether anything may have to be decided."""
+        self._book.add(job.tasks, 0.0)
+        self._book.out = []
 
     @classmethod
     def restore(cls, job: Job, entries: Iterable[Entry], *, epoch: int, now: float, again: bool = False) -> Coordinator:
         """The coordinator that goes on with a job whose ledger has these entries; workers may come back to it.
 
-        With `again`, what failed or was cancelled is tried once more.
+        With `again`, what failed or was cancelled is tried once more. Tell it TimePassed to make it begin.
         """
         self = cls(job, epoch=epoch)
         book = self._book
-        for entry in entries:
-            if again and isinstance(entry, TryLost | TaskFailed | Outcome):
-                continue
-            match entry:
-                case TaskAdded(task):
-                    book.add([task], remember=False)
-                case ObjectMade(_, name, _, digest):
-                    book.object_there(name, digest)
-                case MessageWhole(key, _, digest):
-                    book.messages[key] = MessageRecord(0, True, digest)
-                case TaskCommitted(name):
-                    book.commit(book.tasks[name], now, "done before")
-                case TryLost(name, reason):
-                    book.tasks[name].tries.append(reason)
-                case TaskFailed(failure):
-                    if book.tasks[failure.task].unfinished:
-                        book.fail(book.tasks[failure.task], failure.reason, now, failure.traceback)
-                case Outcome():
-                    book.outcome = entry
-        for record in list(book.tasks.values()):
-            book.check_what_waits(record, now)
+        entries = list(entries)
+        resumed = max((number for number, entry in enumerate(entries) if isinstance(entry, Resumed)), default=0)
+        void = len(entries) if again else resumed
+        for number, entry in enumerate(entries):
+            if number >= void or not isinstance(entry, TryLost | TaskFailed | Outcome):
+                self._recall(entry, now)
         book.out = [instruction for instruction in book.out if isinstance(instruction, Forget | Drop)]
+        if again:
+            book.out.append(Remember(Resumed()))
+        for record in list(book.agenda.tasks.values()):
+            book.check_what_waits(record, now)
         self._decider.hold(now + job.limits.reconnect_s)
         return self
+
+    def _recall(self, entry: Entry, now: float) -> None:
+        book = self._book
+        match entry:
+            case TaskAdded(task):
+                book.add([task], now)
+            case ObjectMade(_, name, _, digest):
+                book.agenda.object_there(name, digest)
+            case MessageWhole(key, _, digest):
+                book.messages[key] = MessageRecord(0, True, digest)
+            case TaskCommitted(name):
+                if (record := book.agenda.tasks[name]).unfinished:
+                    book.commit(record, now, "done before")
+            case TryLost(name, reason):
+                book.agenda.tasks[name].tries.append(reason)
+            case TaskFailed(failure):
+                if (record := book.agenda.tasks[failure.task]).unfinished:
+                    book.fail(record, failure.reason, now, failure.traceback)
+            case Outcome():
+                book.outcome = entry
 
     @property
     def outcome(self) -> Outcome | None:
@@ -104,7 +117,9 @@ class Coordinator:
         return self._book.outcome
 
     def next_deadline(self) -> float | None:
-        """When TimePassed has something to say at the latest; None if only other events can."""
+        """When to say TimePassed at the latest; None if only other events have something to say."""
+        if self.outcome is not None:
+            return None
         times = [self._decider.wake, self._deadlines[0][0] if self._deadlines else None]
         return min((time for time in times if time is not None), default=None)
 
@@ -124,35 +139,34 @@ class Coordinator:
         book = self._book
         match event:
             case Heard(number):
-                if (worker := book.workers.get(number)) is not None and worker.state is not WorkerState.APART:
+                if (worker := book.workers.get(number)) is not None and worker.state in _CONNECTED:
                     worker.since = now
+                return
             case Arrived():
                 self._arrived(event, now)
+                return
+            case Sending():
+                self._sending(event, now)
+                return
             case Waits(number, key):
-                if (run := self._run(number)) is not None:
+                if (run := self._run(number, now)) is not None:
                     self._waits(run, key, now)
-            case Sending(number, key):
-                if (run := self._run(number)) is not None and key not in book.messages:
-                    book.messages[key] = MessageRecord(run.number)
-                    self._resume(key, now)
             case Stored():
                 self._stored(event, now)
             case Finished(number):
-                if (run := self._run(number)) is not None:
-                    record, worker = run.task, run.worker
-                    self._decider.took(record, run.spent(now))
+                if (run := self._run(number, now)) is not None:
+                    self._decider.took(run.task, run.spent(now))
                     book.end(run, now)
-                    book.move(worker, "run over")
-                    book.commit(record, now)
+                    book.move(run.worker, "run over")
+                    book.commit(run.task, now)
             case Raised(number, reason, traceback, again):
-                if (run := self._run(number)) is not None:
-                    record, worker = run.task, run.worker
+                if (run := self._run(number, now)) is not None:
                     if again:
                         book.lose(run, reason, now)
                     else:
                         book.end(run, now)
-                        book.fail(record, reason, now, traceback)
-                    book.move(worker, "run over")
+                        book.fail(run.task, reason, now, traceback)
+                    book.move(run.worker, "run over")
             case Added():
                 self._added(event, now)
             case Connected(number):
@@ -161,22 +175,26 @@ class Coordinator:
                 self._reconnected(event, now)
             case Disconnected():
                 self._disconnected(event, now)
-            case LaunchFailed():
-                if (worker := book.workers.get(event.worker)) is not None and worker.state is WorkerState.LAUNCHING:
+            case LaunchFailed(number, reason, wait_s):
+                if (worker := book.workers.get(number)) is not None and worker.state is WorkerState.LAUNCHING:
                     book.move(worker, "lost")
-                    self._decider.launch_failed(event.reason, event.wait_s, now)
+                    self._decider.launch_failed(reason, wait_s, now)
             case Limited(workers):
                 self._decider.most_workers = workers
             case Cancelled(reason):
                 book.finish(Outcome("cancelled", book.committed, tuple(book.failures), reason), now)
             case TimePassed():
                 self._time_passed(now)
-        if not isinstance(event, Heard | Sending | Arrived):
-            self._look = True
+        self._look = True
 
-    def _run(self, number: int) -> Run | None:
-        """The run, if it is still wanted."""
-        return self._book.runs.get(number)
+    def _run(self, number: int, now: float) -> Run | None:
+        """The run that says something, if it is still wanted. Its worker is alive, then."""
+        run = self._book.runs.get(number)
+        if run is not None:
+            run.worker.since = now
+            if run.worker.state is WorkerState.APART:
+                self._is_back(run.worker, now)
+        return run
 
     # Messages and objects
 
@@ -184,47 +202,57 @@ class Coordinator:
         book = self._book
         if run.state is not RunState.COMPUTING:  # said again after its connection broke
             return
-        book.wait(run, now)
-        run.waits_for = key
+        book.wait(run, key, now)
         if key in book.messages:
-            book.message_there(run, now)
-        elif (sender := book.tasks.get(key.sender)) is None or sender.state is TaskState.COMMITTED:
+            book.there(run, now)
+        elif (sender := book.agenda.tasks.get(key.sender)) is None or not sender.unfinished:
             book.fail(run.task, f"{key.name}, for which it waits, was not sent by {key.sender}", now)
+
+    def _sending(self, event: Sending, now: float) -> None:
+        book, key = self._book, event.key
+        run = self._run(event.run, now)
+        if run is None or key in book.messages or self._has_committed(key.receiver):
+            return
+        book.messages[key] = MessageRecord(run.number)
+        self._resume(key, now)
 
     def _arrived(self, event: Arrived, now: float) -> None:
         book, key = self._book, event.key
-        receiver = book.tasks.get(key.receiver)
-        if receiver is not None and receiver.state is TaskState.COMMITTED:
+        if self._has_committed(key.receiver):
             book.out.append(Forget(key))
             return
-        message = book.messages.get(key)
-        if message is not None and message.whole:
-            if message.digest != event.digest and (run := self._run(event.run)) is not None:
-                reason = f"it ran twice and sent two different messages {key.name} to {key.receiver}"
-                self._disagrees(run, reason, now)
+        sender = self._run(event.run, now)
+        if sender is None:  # stopped meanwhile
             return
-        if self._run(event.run) is None:  # stopped meanwhile: what it sent may be a part only
-            return
-        book.message_whole(key, event.run, event.size, event.digest)
+        receiver = book.agenda.tasks.get(key.receiver)
         for run in receiver.runs if receiver else ():
-            if run.taking == (key, event.run):
+            if run.taking == (key, sender.number):
                 run.taking = None
-        self._resume(key, now)
+        message = book.messages.get(key)
+        if message is None or not message.whole:
+            book.message_whole(key, sender.number, event.size, event.digest)
+            self._resume(key, now)
+        elif message.digest != event.digest:
+            self._disagrees(sender, f"it ran twice and sent two different messages {key.name} to {key.receiver}", now)
+
+    def _has_committed(self, name: str) -> bool:
+        record = self._book.agenda.tasks.get(name)
+        return record is not None and record.state is TaskState.COMMITTED
 
     def _resume(self, key: Key, now: float) -> None:
-        receiver = self._book.tasks.get(key.receiver)
+        receiver = self._book.agenda.tasks.get(key.receiver)
         for run in receiver.runs if receiver else ():
             if run.state is RunState.WAITING and run.waits_for == key:
-                self._book.message_there(run, now)
+                self._book.there(run, now)
                 self._look = True
 
     def _stored(self, event: Stored, now: float) -> None:
         book = self._book
-        run = self._run(event.run)
+        run = self._run(event.run, now)
         if run is None:
             return
-        there = book.objects.get(event.name)
-        if event.name in book.dropped:
+        there = book.agenda.objects.get(event.name)
+        if event.name in book.agenda.dropped:
             book.out.append(Drop(event.name))
         if there is None:
             book.object_made(run.task.task.name, event.name, event.size, event.digest)
@@ -232,106 +260,118 @@ class Coordinator:
             self._disagrees(run, f"it ran twice and stored two different objects {event.name}", now)
 
     def _disagrees(self, run: Run, reason: str, now: float) -> None:
-        if run.task.unfinished:
-            self._book.fail(run.task, reason, now)
+        self._book.fail(run.task, reason, now)
+        self._look = True
 
     def _added(self, event: Added, now: float) -> None:
         book = self._book
-        run = self._run(event.run)
+        run = self._run(event.run, now)
         if run is None:
             return
         try:
-            book.add(event.tasks, remember=True)
+            book.add(event.tasks, now)
         except JobError as error:
             book.fail(run.task, f"it added tasks that cannot be: {error}", now)
             return
         if run.state is RunState.COMPUTING:  # else it is said again after its connection broke
-            book.wait(run, now)
-            run.adding = True
+            book.wait(run, None, now)
 
     # Workers
 
     def _connected(self, number: int, now: float) -> None:
         book = self._book
         worker = book.workers.get(number)
-        if worker is None:
-            worker = book.enter(number, WorkerState.IDLE, now)
-        elif worker.state is WorkerState.LAUNCHING:
+        if worker is not None and worker.state is WorkerState.LAUNCHING:
             book.move(worker, "connected")
-        else:  # it is there already: a worker that begins anew has lost what it did
-            book.is_lost(worker, "its worker began anew", now)
+            worker.since = now
+        else:
+            if not self._decider.has_launched(number):
+                book.out.append(Stop(number, "nobody launched it"))
+                return
+            if worker is not None:  # a worker that begins anew has lost what it did
+                book.is_lost(worker, "its worker began anew", now)
             worker = book.enter(number, WorkerState.IDLE, now)
-        worker.since = now
         self._decider.launched()
-        self._watch(now + book.limits.lease_s, worker)
+        self._watch(worker)
 
     def _reconnected(self, event: Reconnected, now: float) -> None:
         """A worker comes back to its run: that of this coordinator, or of one before it."""
         book = self._book
         worker, run = book.workers.get(event.worker), book.runs.get(event.run)
-        record = book.tasks.get(event.task)
-        if worker is not None and worker.run is not None and worker.run is run:
-            if worker.state is WorkerState.APART:
-                book.move(worker, "back")
-        elif record is not None and record.state in (TaskState.READY, TaskState.BLOCKED) and run is None:
-            if worker is not None and worker.state is not WorkerState.LAUNCHING:
-                book.is_lost(worker, "its worker began anew", now)
-                worker = None
-            worker = worker or book.enter(event.worker, WorkerState.LAUNCHING, now)
-            book.move(worker, "back")
-            book.begin(record, worker, now, event.run)
-        else:
-            if worker is not None:
-                book.stop(worker, "what it does is not wanted any more", now)
-            else:
-                book.out.append(Stop(event.worker, "what it does is not wanted any more"))
+        record = book.agenda.tasks.get(event.task)
+        if run is not None and run.worker is worker:
+            book.retract(run, now)  # what was on its way is said again from its start
+            self._is_back(worker, now)
             return
-        worker.since = now
-        for edge in worker.run.task.task.sends if worker.run else ():
-            self._retract_halves(worker.run, Key(event.task, edge.task, edge.name), now)
-        self._watch(now + book.limits.lease_s, worker)
+        if worker is not None and worker.state is not WorkerState.LAUNCHING:
+            book.take_back(worker, "it came back to another task than it has", now)
+            return
+        known = self._decider.has_launched(event.worker) and run is None and event.run <= book.last_run
+        if not known or record is None or record.state not in (TaskState.READY, TaskState.BLOCKED):
+            reason = "what it does is not wanted any more"
+            if worker is not None:
+                book.stop(worker, reason, now)
+            else:
+                book.out.append(Stop(event.worker, reason))
+            return
+        worker = worker or book.enter(event.worker, WorkerState.LAUNCHING, now)
+        book.begin(record, worker, now, event.run)
+        self._is_back(worker, now)
 
-    def _retract_halves(self, run: Run | None, key: Key, now: float) -> None:
-        """A message that was on its way when the connection broke is said again from its start."""
-        message = self._book.messages.get(key)
-        if run is not None and message is not None and not message.whole and message.run == run.number:
-            self._book.retract(run, now)
+    def _is_back(self, worker: Worker, now: float) -> None:
+        if worker.state is not WorkerState.BUSY:
+            self._book.move(worker, "back")
+        worker.since = now
+        self._decider.launched()
+        self._watch(worker)
 
     def _disconnected(self, event: Disconnected, now: float) -> None:
         book = self._book
         worker = book.workers.get(event.worker)
-        if worker is None:
+        if worker is None or (worker.state is WorkerState.APART and not event.gone):
             return
         if worker.state is WorkerState.BUSY and not event.gone and book.limits.reconnect_s:
             book.move(worker, "broken")
             worker.since, worker.broke = now, event.reason
-            self._watch(now + book.limits.reconnect_s, worker)
-        elif worker.state is not WorkerState.APART or event.gone:
+            if worker.run is not None:
+                book.retract(worker.run, now)
+            self._watch(worker)
+        else:
+            if worker.state is WorkerState.LAUNCHING:
+                self._decider.launch_failed(event.reason, 0.0, now)
             book.is_lost(worker, event.reason, now)
 
-    def _watch(self, when: float, worker: Worker) -> None:
-        worker.watched = when
-        heapq.heappush(self._deadlines, (when, worker.number))
+    # Time
+
+    def _patience(self, worker: Worker) -> float:
+        """For how many seconds nothing need be heard of a worker; 0 means for ever."""
+        limits = self._book.limits
+        if worker.state is WorkerState.LAUNCHING:
+            return limits.launch_s
+        return limits.reconnect_s if worker.state is WorkerState.APART else limits.lease_s
+
+    def _watch(self, worker: Worker) -> None:
+        """Look after a worker when patience with it may end."""
+        if patience := self._patience(worker):
+            worker.watched = worker.since + patience
+            heapq.heappush(self._deadlines, (worker.watched, worker.number))
 
     def _time_passed(self, now: float) -> None:
-        book, limits = self._book, self._book.limits
+        book = self._book
         while self._deadlines and self._deadlines[0][0] <= now:
             when, number = heapq.heappop(self._deadlines)
             worker = book.workers.get(number)
             if worker is None or worker.watched != when:
                 continue
-            if worker.state is WorkerState.LAUNCHING:
-                if worker.since + limits.launch_s <= now:
-                    book.stop(worker, f"it did not connect within {limits.launch_s:g} s", now)
-                    self._decider.launch_failed(f"it did not connect within {limits.launch_s:g} s", 0, now)
+            patience = self._patience(worker)
+            if worker.since + patience > now:
+                self._watch(worker)
+            elif worker.state is WorkerState.LAUNCHING:
+                reason = f"it did not connect within {patience:g} s"
+                book.stop(worker, reason, now)
+                self._decider.launch_failed(reason, 0.0, now)
             elif worker.state is WorkerState.APART:
-                if worker.since + limits.reconnect_s <= now:
-                    book.is_lost(worker, worker.broke, now)
-                else:
-                    self._watch(worker.since + limits.reconnect_s, worker)
-            elif limits.lease_s:
-                if worker.since + limits.lease_s <= now:
-                    book.out.append(Stop(number, f"nothing was heard of it for {limits.lease_s:g} s"))
-                    book.is_lost(worker, f"nothing was heard of its worker for {limits.lease_s:g} s", now)
-                else:
-                    self._watch(worker.since + limits.lease_s, worker)
+                book.is_lost(worker, worker.broke, now)
+            else:
+                book.out.append(Stop(number, f"nothing was heard of it for {patience:g} s"))
+                book.is_lost(worker, f"nothing was heard of its worker for {patience:g} s", now)

@@ -23,6 +23,7 @@ __all__ = [
     "Outcome",
     "Release",
     "Remember",
+    "Resumed",
     "Retract",
     "Room",
     "Stop",
@@ -156,7 +157,11 @@ class Outcome(msgspec.Struct, frozen=True, tag=True):
     reason: str = ""
 
 
-Entry = TaskAdded | ObjectMade | MessageWhole | TaskCommitted | TryLost | TaskFailed | Outcome
+class Resumed(msgspec.Struct, frozen=True, tag=True):
+    """The job goes on although it was over: lost tries, failures and the outcome before this are void."""
+
+
+Entry = TaskAdded | ObjectMade | MessageWhole | TaskCommitted | TryLost | TaskFailed | Outcome | Resumed
 """What the ledger keeps, so that another coordinator can go on."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mu.errors import JobError
 from mu.job import Edge, Task
@@ -19,7 +19,6 @@ class Plan:
         self.tasks: dict[str, Task] = {}
         self._makers: dict[str, list[str]] = {}
         """Who makes an object, by its name or its beginning."""
-        self._beginnings: list[str] = []
 
     def __iter__(self) -> Iterator[Task]:
         return iter(self.tasks.values())
@@ -29,11 +28,7 @@ class Plan:
 
     def makers(self, name: str) -> list[str]:
         """The tasks that may make an object; none for one that was there before the job."""
-        makers = self._makers.get(name, [])
-        for beginning in self._beginnings:
-            if name.startswith(beginning):
-                makers = makers + self._makers[beginning]
-        return makers
+        return _makers(name, self._makers)
 
     def before(self, task: Task) -> frozenset[str]:
         """The tasks that a task waits for."""
@@ -58,21 +53,15 @@ class Plan:
         for task in new.values():
             for name in task.stores:
                 makers[name].append(task.name)
-        beginnings = [name for name in makers if name.endswith("/")]
         waits_for: dict[str, set[str]] = {}
         for task in new.values():
             inside = {edge.task for edge in task.receives} & new.keys()
             for name in task.fetches:
-                inside.update(makers.get(name, ()))
-                for beginning in beginnings:
-                    if name.startswith(beginning):
-                        inside.update(makers[beginning])
+                inside.update(_makers(name, makers))
             waits_for[task.name] = inside
         ordered = _in_order(list(new.values()), waits_for)
         self.tasks.update((task.name, task) for task in ordered)
         for name, who in makers.items():
-            if name.endswith("/") and name not in self._makers:
-                self._beginnings.append(name)
             self._makers.setdefault(name, []).extend(who)
         return ordered
 
@@ -89,6 +78,16 @@ class Plan:
             receiver = new.get(edge.task) or self.tasks.get(edge.task)
             if receiver is not None and Edge(task.name, edge.name) not in receiver.receives:
                 raise JobError(f"{task.name} sends {edge.name} to {edge.task}, which does not receive it")
+
+
+def _makers(name: str, makers: Mapping[str, list[str]]) -> list[str]:
+    """Who makes an object, or all objects that begin like it."""
+    found = list(makers.get(name, ()))
+    at = name.find("/")
+    while at >= 0:
+        found += makers.get(name[: at + 1], ())
+        at = name.find("/", at + 1)
+    return found
 
 
 def _in_order(tasks: Sequence[Task], waits_for: dict[str, set[str]]) -> list[Task]:

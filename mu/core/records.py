@@ -10,7 +10,10 @@ from mu.job import Key, Task
 __all__ = ["MessageRecord", "Run", "TaskRecord", "Worker"]
 
 
-@dataclass(slots=True)
+_UNFINISHED = frozenset({TaskState.BLOCKED, TaskState.READY, TaskState.RUNNING})
+
+
+@dataclass(slots=True, eq=False)
 class TaskRecord:
     """A task and what became of it."""
 
@@ -28,13 +31,11 @@ class TaskRecord:
     """Those under way."""
     tries: list[str] = field(default_factory=list)
     """Why its lost runs were lost."""
-    counted: bool = False
-    """Whether it may be waited for by those who add tasks."""
 
     @property
     def unfinished(self) -> bool:
         """Whether it may still be done."""
-        return self.state in (TaskState.BLOCKED, TaskState.READY, TaskState.RUNNING)
+        return self.state in _UNFINISHED
 
     def go(self, cause: str) -> None:
         """Follow the table."""
@@ -48,15 +49,12 @@ class Run:
     number: int
     task: TaskRecord
     worker: Worker
-    began: float
     state: RunState = RunState.COMPUTING
     since: float = 0.0
     """When it began to compute last."""
     computed: float = 0.0
     """For how long it computed before that."""
     waits_for: Key | None = None
-    adding: bool = False
-    """Whether it waits for room to add tasks."""
     taking: tuple[Key, int] | None = None
     """The message that is delivered to it as it comes, and the run from which it comes."""
 

@@ -25,7 +25,7 @@ class RunState(Enum):
 
     COMPUTING = "has what it needs"
     WAITING = "waits for a message, or for room to add tasks"
-    RESUMABLE = "what it waits for is there, but no slot to compute"
+    RESUMABLE = "what it waits for is there; waits for a slot to compute"
     OVER = "finished, failed, lost, or not wanted"
 
 
@@ -61,10 +61,10 @@ TASKS: Mapping[tuple[TaskState, str], TaskState] = {
 
 RUNS: Mapping[tuple[RunState, str], RunState] = {
     (R.COMPUTING, "waits"): R.WAITING,
-    (R.WAITING, "message there"): R.RESUMABLE,
-    (R.WAITING, "delivered"): R.COMPUTING,
-    (R.RESUMABLE, "delivered"): R.COMPUTING,
+    (R.WAITING, "there"): R.RESUMABLE,
+    (R.RESUMABLE, "resumed"): R.COMPUTING,
     (R.COMPUTING, "retracted"): R.WAITING,
+    (R.RESUMABLE, "retracted"): R.WAITING,
     (R.COMPUTING, "over"): R.OVER,
     (R.WAITING, "over"): R.OVER,
     (R.RESUMABLE, "over"): R.OVER,

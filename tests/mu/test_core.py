@@ -7,69 +7,11 @@ import random
 import msgspec
 import pytest
 
-from mu.job import Edge, Job, Key, Limits, Task
+from mu.core.instructions import Outcome, Resumed, TaskAdded, TaskCommitted, TaskFailed, TryLost
+from mu.job import Task
+from tests.mu.jobs import depends_on, insert, random_job, random_limits
+from tests.mu.sims import Step
 from tests.mu.world import Faults, World
-
-Steps = list[tuple[str, object]]
-
-
-def random_job(rng: random.Random, limits: Limits) -> tuple[Job, dict[str, Steps]]:
-    """Tasks with messages, objects, and one that adds others."""
-    count = rng.randint(1, 14)
-    names = [f"t{number:02}" for number in range(count)]
-    sends: dict[str, list[Edge]] = {name: [] for name in names}
-    receives: dict[str, list[Edge]] = {name: [] for name in names}
-    fetches: dict[str, list[str]] = {name: [] for name in names}
-    for number, name in enumerate(names):
-        for other in rng.sample(names[:number], min(number, rng.choice([0, 1, 1, 2]))):
-            if rng.random() < 0.7:
-                sends[other].append(Edge(name, "m"))
-                receives[name].append(Edge(other, "m"))
-            else:
-                fetches[name].append(f"made/{other}")
-    steps: dict[str, Steps] = {}
-    tasks = []
-    for name in names:
-        own: Steps = [("send", Key(name, edge.task, edge.name)) for edge in sends[name]]
-        own += [("receive", Key(edge.task, name, edge.name)) for edge in receives[name]]
-        own.append(("store", f"made/{name}"))
-        rng.shuffle(own)
-        steps[name] = own
-        tasks.append(
-            Task(
-                name,
-                "tests.mu:none",
-                fetches=tuple(fetches[name]),
-                stores=(f"made/{name}",),
-                sends=tuple(sends[name]),
-                receives=tuple(receives[name]),
-            )
-        )
-    first = tasks
-    if rng.random() < 0.5:
-        parts = [tuple(tasks[at : at + 3]) for at in range(0, len(tasks), 3)]
-        steps["adder"] = [("add", part) for part in parts]
-        limits = msgspec.structs.replace(limits, temporary=())
-        first = [Task("adder", "tests.mu:add", adds=("tests.mu:none",), slot=rng.random() < 0.5)]
-    elif rng.random() < 0.5:
-        rng.shuffle(first)
-    return Job("random", tuple(first), limits), steps
-
-
-def random_limits(rng: random.Random, tries: int) -> Limits:
-    return Limits(
-        workers=rng.choice([1, 2, 3, 100]),
-        spare=rng.choice([0, 0.5]),
-        slots=rng.choice([None, None, 1, 2]),
-        ahead=rng.choice([None, 0, 2]),
-        tries=tries,
-        reconnect_s=rng.choice([0, 3.0]),
-        order=rng.choice(["blocking", "given"]),
-        straggler=rng.choice([None, 1.5]),
-        straggler_least_s=1.0,
-        temporary=rng.choice([(), ("made/",)]),
-    )
-
 
 FAULTS = {
     "none": Faults(),
@@ -78,23 +20,191 @@ FAULTS = {
     "connections": Faults(breaks=0.2),
     "launches": Faults(no_launch=0.3),
     "raises": Faults(raises=0.1),
+    "limits": Faults(limits=0.1, most=10),
     "coordinators": Faults(coordinator_dies=0.02, most=20),
-    "all": Faults(0.03, 0.02, 0.05, 0.1, 0.05, 0.03, 0.01, most=60),
+    "all": Faults(0.03, 0.02, 0.05, 0.1, 0.05, 0.03, 0.01, 0.01, most=60),
 }
+SEEDS = 200
+"""Schedules of each kind; `python -m tests.mu.many` runs as many as one likes."""
+
+
+def world_of(seed: int, faults: Faults = FAULTS["none"], *, adds: float = 0.5, tries: int = 100) -> World:
+    """A random job and its world."""
+    rng = random.Random(seed)
+    job, steps = random_job(rng, random_limits(rng, tries), adds=adds)
+    return World(job, steps, rng, faults, audits=0.2)
+
+
+def all_tasks(world: World) -> dict[str, Task]:
+    """By name; those that were added too."""
+    added = [entry.task for entry in world.ledger if isinstance(entry, TaskAdded)]
+    return {task.name: task for task in (*world.job.tasks, *added)}
+
+
+def with_limits(world: World, **changes: object) -> None:
+    """The same job with other limits."""
+    limits = msgspec.structs.replace(world.job.limits, **changes)
+    world.job = msgspec.structs.replace(world.job, limits=limits)
+
+
+def resume(world: World) -> Outcome:
+    """Try once more what failed. The coordinator may die before it is on the disk that it does."""
+    outcome = world.run(again=True)
+    while not any(isinstance(entry, Resumed) for entry in world.ledger):
+        outcome = world.run(again=True)
+    return outcome
 
 
 @pytest.mark.parametrize("faults", FAULTS)
-@pytest.mark.parametrize("part", range(4))
-def test_every_task_ends_once_whatever_happens(faults: str, part: int) -> None:
-    for seed in range(part * 75, part * 75 + 75):
-        rng = random.Random(seed)
-        job, steps = random_job(rng, random_limits(rng, tries=100))
-        world = World(job, lambda task, steps=steps: steps[task.name], rng, FAULTS[faults])  # type: ignore[misc]
+def test_every_task_ends_once_whatever_happens(faults: str) -> None:
+    for seed in range(SEEDS):
+        ends_once(seed, FAULTS[faults])
+
+
+def ends_once(seed: int, faults: Faults) -> None:
+    """A random job is done, whatever happens."""
+    world = world_of(seed, faults)
+    with world.named(f"seed {seed}, {faults}"):
         outcome = world.run()
-        where = f"seed {seed}"
-        assert outcome.kind == "done", (where, outcome)
-        assert outcome.committed == len(steps), where
-        assert set(world.done) == set(steps), where
-        assert set(world.done.values()) == {1}, where
-        if faults == "none" and job.limits.straggler is None and job.limits.workers >= 100:
-            assert set(world.begun.values()) == {1}, where
+        tasks = all_tasks(world)
+        assert outcome.kind == "done", outcome
+        assert outcome.committed == len(tasks)
+        assert set(world.done) == set(tasks)
+        assert set(world.done.values()) == {1}
+        if faults == FAULTS["none"]:
+            begun = sum(world.begun.values())
+            assert world.job.limits.straggler or world.job.limits.workers < 100 or begun == len(tasks)
+            assert world.launches <= begun * (1 + world.job.limits.spare) + 1
+
+
+def test_a_job_goes_on_from_any_moment() -> None:
+    """From every prefix of its ledger, with no worker left."""
+    for seed in range(SEEDS // 10):
+        goes_on(seed)
+
+
+def goes_on(seed: int) -> None:
+    """From what is in the ledger the rest is done, and only that."""
+    world = world_of(seed, Faults(dies=0.05, breaks=0.05))
+    with world.named(f"seed {seed}"):
+        world.run()
+        whole, tasks = list(world.ledger), all_tasks(world)
+        for length in reversed(range(len(whole))):
+            world.cut(whole[:length], tasks)
+            before = {entry.task for entry in world.ledger if isinstance(entry, TaskCommitted)}
+            world.faulted = 0
+            assert world.run().kind == "done", length
+            assert set(world.done) == set(tasks), length
+            assert not before & set(world.begun), length
+
+
+@pytest.mark.parametrize("on_failure", ["stop", "finish"])
+def test_what_does_not_depend_on_a_failure_is_finished(on_failure: str) -> None:
+    for seed in range(SEEDS):
+        fails(seed, on_failure, FAULTS["deaths"] if seed % 2 else FAULTS["coordinators"])
+
+
+def fails(seed: int, on_failure: str, faults: Faults) -> None:
+    """Some programs raise; what was asked for is done about it. Then they do not any more, and the job goes on."""
+    world = world_of(seed, faults, adds=0)
+    with_limits(world, on_failure=on_failure)
+    tasks = {task.name: task for task in world.job.tasks}
+    doomed = set(world.random.sample(sorted(tasks), world.random.randint(1, min(3, len(tasks)))))
+    sound = {name: list(world.steps[name]) for name in doomed}
+    for name in doomed:
+        insert(world.random, world.steps[name], ("raise", None))
+    with world.named(f"seed {seed}, {faults}"):
+        outcome = world.run()
+        failed = {failure.task for failure in outcome.failures}
+        assert outcome.kind == "failed"
+        assert failed <= doomed
+        assert len(failed) == len(outcome.failures)
+        assert not failed & set(world.done)
+        assert set(world.done.values()) <= {1}
+        if on_failure == "finish":
+            first = {name for name in doomed if not depends_on(tasks.values(), doomed - {name}) >= {name}}
+            assert failed >= first
+            assert set(world.done) >= set(tasks) - depends_on(tasks.values(), doomed)
+        assert {entry.failure.task for entry in world.ledger if isinstance(entry, TaskFailed)} == failed
+        world.steps.update(sound)
+        before = set(world.done)
+        world.begun.clear()
+        resumed = resume(world)
+        assert resumed.kind == "done", resumed
+        assert set(world.done) == set(tasks)
+        assert not before & set(world.begun)
+
+
+def test_a_task_that_kills_its_workers_is_given_up_after_so_many_tries() -> None:
+    for seed in range(SEEDS):
+        world = world_of(seed, adds=0, tries=3)
+        with_limits(world, on_failure="finish", straggler=None)
+        victim = world.random.choice(world.job.tasks)
+        world.steps[victim.name].append(("kill", None))
+        with world.named(f"seed {seed}"):
+            outcome = world.run()
+            (failure,) = outcome.failures
+            assert failure.task == victim.name
+            assert failure.tries == ("it was killed",) * 3
+            assert world.begun[victim.name] >= 3
+            assert sum(isinstance(entry, TryLost) for entry in world.ledger) == 3
+            tasks = world.job.tasks
+            assert set(world.done) >= {task.name for task in tasks} - depends_on(tasks, {victim.name})
+
+
+@pytest.mark.parametrize("kind", ["send", "store"])
+def test_what_a_committed_task_did_not_send_or_store_is_a_failure_of_who_waits(kind: str) -> None:
+    seen = 0
+    for seed in range(SEEDS):
+        world = world_of(seed, FAULTS["none"] if seed % 2 else FAULTS["coordinators"], adds=0)
+        with_limits(world, on_failure="finish")
+        silent = world.random.choice(world.job.tasks)
+        world.steps[silent.name] = [step for step in world.steps[silent.name] if step[0] not in (kind, "begin")]
+        if kind == "send":
+            hit = {edge.task for edge in silent.sends}
+        else:
+            hit = {task.name for task in world.job.tasks if any(silent.may_store(name) for name in task.fetches)}
+        with world.named(f"seed {seed}"):
+            outcome = world.run()
+            failed = {failure.task for failure in outcome.failures}
+            assert failed <= hit
+            assert bool(failed) == bool(hit)
+            assert set(world.done) >= {task.name for task in world.job.tasks} - depends_on(world.job.tasks, hit)
+            for failure in outcome.failures:
+                assert f"not {'sent' if kind == 'send' else 'stored'} by {silent.name}" in failure.reason
+            seen += bool(hit)
+    assert seen > SEEDS // 10
+
+
+def test_two_runs_that_do_not_do_the_same_are_a_failure() -> None:
+    disagreed = 0
+    for seed in range(SEEDS):
+        world = world_of(seed, Faults(dies=0.15), adds=0)
+        changed: dict[str, list[Step]] = {
+            name: [("vary", what) if kind in ("send", "store") else (kind, what) for kind, what in steps]
+            for name, steps in world.steps.items()
+        }
+        world.steps.update(changed)
+        with world.named(f"seed {seed}"):
+            outcome = world.run()
+            assert outcome.kind in ("done", "failed")
+            for failure in outcome.failures:
+                assert "ran twice" in failure.reason
+                assert world.begun[failure.task] > 1
+            disagreed += outcome.kind == "failed"
+    assert disagreed > SEEDS // 10
+
+
+def test_a_job_is_cancelled_at_any_moment() -> None:
+    cancelled = 0
+    for seed in range(SEEDS):
+        world = world_of(seed, Faults(0.01, 0.01, 0.01, coordinator_dies=0.01, cancels=0.03))
+        with world.named(f"seed {seed}"):
+            outcome = world.run()
+            assert outcome.kind in ("cancelled", "done")
+            assert outcome.committed == len(world.done)
+            cancelled += outcome.kind == "cancelled"
+            world.faults = Faults(coordinator_dies=0.01, most=world.faulted + 3)
+            assert resume(world).kind == "done"
+            assert set(world.done) == set(all_tasks(world))
+    assert cancelled > SEEDS // 10

@@ -21,7 +21,8 @@ from mu.page.page import Film, page
 from mu.page.serve import Pages
 from mu.record import Record
 from tests import browser
-from tests.mu.test_core import FAULTS, random_job
+from tests.mu.jobs import random_job
+from tests.mu.test_core import FAULTS
 from tests.mu.world import World
 
 COLOURS = """(() => {
@@ -50,7 +51,7 @@ def finished(seed: int = 5) -> tuple[Job, Record, float]:
     """A job that met with everything."""
     rng = random.Random(seed)
     job, steps = random_job(rng, Limits(workers=4, tries=100))
-    world = Watched(job, lambda task: steps[task.name], rng, FAULTS["deaths"])
+    world = Watched(job, steps, rng, FAULTS["deaths"])
     world.record = Record(job, 0.0)
     world.run()
     return job, world.record, world.now

@@ -10,7 +10,8 @@ import pytest
 from mu.core.events import Event
 from mu.core.instructions import Instruction
 from mu.record import Record
-from tests.mu.test_core import FAULTS, random_job, random_limits
+from tests.mu.jobs import random_job, random_limits
+from tests.mu.test_core import FAULTS
 from tests.mu.world import World
 
 
@@ -28,7 +29,7 @@ def test_facts_tell_what_became_of_every_run_and_worker(faults: str) -> None:
     for seed in range(60):
         rng = random.Random(seed)
         job, steps = random_job(rng, random_limits(rng, tries=100))
-        world = Watched(job, lambda task, steps=steps: steps[task.name], rng, FAULTS[faults])  # type: ignore[misc]
+        world = Watched(job, steps, rng, FAULTS[faults])
         world.record = record = Record(job, 0.0)
         world.run()
         kinds = Counter(str(fact[0]) for fact in record.facts)

@@ -1,29 +1,26 @@
-"""A world for the coordinator's mind: workers, programs and messages that go wrong as a random generator says."""
+"""A world for the coordinator's mind: workers, programs and a disk that go wrong as a random generator says."""
 
 from __future__ import annotations
 
 import heapq
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from mu.core.coordinator import Coordinator
 from mu.core.events import (
-    Added,
-    Arrived,
+    Cancelled,
     Connected,
     Disconnected,
     Event,
-    Finished,
-    Heard,
     LaunchFailed,
+    Limited,
     Raised,
     Reconnected,
-    Sending,
-    Stored,
     TimePassed,
-    Waits,
 )
 from mu.core.instructions import (
     Assign,
@@ -34,15 +31,23 @@ from mu.core.instructions import (
     Forget,
     Instruction,
     Launch,
+    MessageWhole,
+    ObjectMade,
     Outcome,
     Release,
     Remember,
     Retract,
     Room,
     Stop,
+    TaskAdded,
     TaskCommitted,
 )
 from mu.job import Job, Key, Task
+from tests.mu.audit import audit
+from tests.mu.sims import Program, Sim, Steps
+
+_PATIENCE_S = 5000.0
+"""Simulated, without a task that began or ended."""
 
 
 @dataclass(frozen=True)
@@ -56,68 +61,59 @@ class Faults:
     never_comes: float = 0.0
     raises: float = 0.0
     coordinator_dies: float = 0.0
+    limits: float = 0.0
+    cancels: float = 0.0
     most: int = 1_000_000
     """Of all together."""
 
 
-@dataclass(eq=False)
-class Program:
-    """A run as its worker sees it: the steps of its task, and how far it is."""
-
-    run: int
-    task: Task
-    steps: list[tuple[str, object]]
-    at: int = 0
-    blocked: bool = False
-    half: Key | None = None
-    """A message that comes to it."""
-
-
-@dataclass(eq=False)
-class Sim:
-    """A worker."""
-
-    number: int
-    program: Program | None = None
-    alive: bool = True
-    hangs: bool = False
-    connected: bool = False
-    line: int = 0
-    """Which of its connections is the current one."""
-    said: float = 0.0
-    """When the last of what it said arrives."""
-
-
 @dataclass
 class World:
-    """Runs a job to its end."""
+    """Runs a job to its end. What is asserted on the way is what a coordinator promises."""
 
     job: Job
-    steps_of: Callable[[Task], list[tuple[str, object]]]
+    steps: dict[str, Steps]
     random: random.Random
     faults: Faults = Faults()
+    audits: float = 1.0
+    """After which share of the events the coordinator's books are gone through."""
     now: float = 0.0
     queue: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     ledger: list[Entry] = field(default_factory=list)
+    durable: int = 0
+    """How much of it is on the disk."""
+    postponed: list[tuple[int, Instruction]] = field(default_factory=list)
+    """What waits until so much is."""
     sims: dict[int, Sim] = field(default_factory=dict)
-    messages: dict[Key, set[int]] = field(default_factory=dict)
+    streams: dict[Key, int] = field(default_factory=dict)
+    """Messages that come, and from which run."""
     whole: set[Key] = field(default_factory=set)
     objects: set[str] = field(default_factory=set)
+    stores: Counter[str] = field(default_factory=Counter)
+    drops: Counter[str] = field(default_factory=Counter)
+    tasks: dict[str, Task] = field(default_factory=dict)
     begun: Counter[str] = field(default_factory=Counter)
     done: Counter[str] = field(default_factory=Counter)
     faulted: int = 0
     launches: int = 0
-    most_workers: int = 0
-    most_computing: int = 0
+    reached: float = 0.0
+    """When a task began or ended last."""
     outcome: Outcome | None = None
     epoch: int = 1
     events: int = 0
     _sequence: int = 0
 
-    def run(self, patience: float = 1e6) -> Outcome:
-        """To the end. Fails when nothing more would ever happen, or time has run out."""
-        self.core = Coordinator(self.job, epoch=1)
-        self.tell(TimePassed())
+    def run(self, *, again: bool = False) -> Outcome:
+        """To the end, from what the ledger holds. Fails when nothing more would ever happen."""
+        self.outcome = None
+        self.tasks = {task.name: task for task in self.job.tasks}
+        if self.ledger:
+            for sim in self.sims.values() if again else ():  # that was long ago
+                sim.alive = False
+            self.restart(again=again)
+        else:
+            self.core = Coordinator(self.job, epoch=1)
+            self.tell(TimePassed())
         while self.outcome is None:
             deadline = self.core.next_deadline()
             if self.queue and (deadline is None or self.queue[0][0] <= deadline):
@@ -127,277 +123,213 @@ class World:
                 assert deadline is not None, "nothing will ever happen any more"
                 self.now = max(self.now, deadline)
                 self.tell(TimePassed())
-            assert self.now < patience, "it takes for ever"
+            assert self.now < self.reached + _PATIENCE_S, "nothing goes on"
+        assert not any(sim.alive and sim.connected for sim in self.sims.values()), "a worker is left"
         return self.outcome
 
+    def cut(self, entries: list[Entry], tasks: Mapping[str, Task]) -> None:
+        """Go back to a moment when this was on the disk; no worker is there any more."""
+        self.ledger, self.durable = list(entries), len(entries)
+        committed = {entry.task for entry in entries if isinstance(entry, TaskCommitted)}
+        made = {entry.name for entry in entries if isinstance(entry, ObjectMade)}
+        self.objects |= {name for task in tasks.values() if task.name not in committed for name in task.fetches} & made
+        keys = {entry.key for entry in entries if isinstance(entry, MessageWhole)}
+        self.whole = {key for key in keys if key.receiver not in committed}
+        for emptied in (self.sims, self.queue, self.postponed, self.streams, self.begun, self.done):
+            emptied.clear()
+
+    @contextmanager
+    def named(self, name: str) -> Iterator[None]:
+        """Says which world it was, if something is wrong."""
+        try:
+            yield
+        except BaseException as error:
+            error.add_note(name)
+            raise
+
     def later(self, seconds: float, happens: Callable[[], None]) -> None:
+        """Something happens in so many seconds."""
         self._sequence += 1
         heapq.heappush(self.queue, (self.now + seconds, self._sequence, happens))
 
     def fault(self, share: float) -> bool:
+        """Whether something goes wrong."""
         if share and self.faulted < self.faults.most and self.random.random() < share:
             self.faulted += 1
             return True
         return False
 
-    # The coordinator's side
+    # The coordinator
 
     def tell(self, event: Event) -> None:
+        """Something comes to the coordinator."""
         if self.outcome is not None:
             return
         self.events += 1
         if self.fault(self.faults.coordinator_dies):
             self.restart()
             return
+        self._hand(event)
+        if self.fault(self.faults.limits):
+            self._hand(Limited(self.random.choice([0, 1, 1, 2, 5])))
+            self.later(self.random.expovariate(0.1), lambda: self.tell(Limited(self.job.limits.workers)))
+        if self.fault(self.faults.cancels):
+            self._hand(Cancelled("enough"))
+
+    def _hand(self, event: Event) -> None:
+        if isinstance(event, Raised):
+            self._ends(event.run)
         instructions = self.core.handle(event, self.now)
         self.noted(event, instructions)
         for instruction in instructions:
-            self.obey(instruction)
+            match instruction:
+                case Remember(entry):
+                    self.ledger.append(entry)
+                    self._note(entry)
+                    self.later(0.02, partial(self._flush, len(self.ledger)))
+                case Forget() | Drop() | Ended() if self.durable < len(self.ledger):
+                    self.postponed.append((len(self.ledger), instruction))
+                case _:
+                    self._obey(instruction)
+        if self.audits and (self.audits == 1 or self.random.random() < self.audits):
+            audit(self.core, self.now, instructions)
 
     def noted(self, event: Event, instructions: list[Instruction]) -> None:
         """Told of everything, for those who look."""
 
-    def restart(self) -> None:
-        """The coordinator dies, and another one takes its place: what was on its way is lost."""
+    def _note(self, entry: Entry) -> None:
+        match entry:
+            case TaskCommitted(name):
+                self.done[name] += 1
+                self.reached = self.now
+            case TaskAdded(task):
+                self.tasks[task.name] = task
+            case _:
+                pass
+
+    def _flush(self, count: int) -> None:
+        """So much of the ledger is on the disk, if it is still that ledger."""
+        if self.durable < count <= len(self.ledger):
+            self.durable = count
+        ready = [instruction for needs, instruction in self.postponed if needs <= self.durable]
+        self.postponed = [each for each in self.postponed if each[0] > self.durable]
+        for instruction in ready:
+            self._obey(instruction)
+
+    def restart(self, *, again: bool = False) -> None:
+        """The coordinator dies, and another one takes its place: what was on its way, or not on the disk, is lost."""
         self.epoch += 1
-        self.core = Coordinator.restore(self.job, self.ledger, epoch=self.epoch, now=self.now)
-        for key in set(self.messages) - self.whole:
-            del self.messages[key]
+        del self.ledger[self.durable :]
+        self.postponed.clear()
+        self.done.clear()
+        for entry in self.ledger:
+            self._note(entry)
+        kept = {entry.key for entry in self.ledger if isinstance(entry, MessageWhole)}
+        assert all(key in self.whole or self.done[key.receiver] for key in kept), "a message is lost"
+        self.whole &= kept
+        self.streams.clear()
+        self.reached = self.now
+        self.core = Coordinator.restore(self.job, self.ledger, epoch=self.epoch, now=self.now, again=again)
+        if self.core.outcome is not None:
+            self.outcome = self.core.outcome
+            for sim in self.sims.values():
+                sim.alive = False
+            return
         for sim in self.sims.values():
-            if sim.alive and not sim.hangs:
-                self.breaks(sim)
+            if sim.hangs:
+                sim.alive = False
+            elif sim.alive:
+                sim.breaks()
         self.later(0, lambda: self.tell(TimePassed()))
 
-    def obey(self, instruction: Instruction) -> None:
+    def _obey(self, instruction: Instruction) -> None:
         match instruction:
-            case Remember(entry):
-                self.ledger.append(entry)
-                if isinstance(entry, TaskCommitted):
-                    self.done[entry.task] += 1
             case Launch(number):
-                self.launch(number)
+                self._launch(number)
             case Assign(number, run, task):
                 self.begun[task.name] += 1
+                self.reached = self.now
+                assert not self.done[task.name], "began what is done"
                 assert all(name in self.objects for name in task.fetches), "began without its objects"
-                sim = self.sims[number]
-                self.most_computing = max(self.most_computing, sum(s.program is not None for s in self.sims.values()))
-                self.hears(sim, lambda: self.begin(sim, Program(run, task, self.steps_of(task))))
+                program = Program(run, task, list(self.steps[task.name]))
+                self.sims[number].hears(lambda sim: sim.begin(program))
             case Deliver(number, run, key):
-                assert key in self.messages, "delivered what is not there"
-                sim = self.sims[number]
                 if key in self.whole:
-                    self.hears(sim, lambda: self.receives(sim, run, key))
+                    self.sims[number].hears(lambda sim: sim.receives(run, key))
                 else:
-                    self.hears(sim, lambda: self.takes(sim, run, key))
+                    source = self.streams[key]
+                    self.sims[number].hears(lambda sim: sim.takes(run, key, source))
             case Retract(number, run, key):
-                sim = self.sims[number]
-                self.hears(sim, lambda: self.loses(sim, run, key))
+                if number in self.sims:
+                    self.sims[number].hears(lambda sim: sim.loses(run, key))
             case Room(number, run):
-                sim = self.sims[number]
-                self.hears(sim, lambda: self.resume(sim, run))
+                self.sims[number].hears(lambda sim: sim.resume(run))
             case Stop(number) | Release(number):
                 if (there := self.sims.get(number)) is not None:
                     there.alive = there.connected = False
-                    there.program = None
+                    if there.program is not None:
+                        self._ends(there.program.run)
+                        there.program = None
             case Forget(key):
                 assert self.done[key.receiver], "forgot what is needed"
-                self.messages.pop(key, None)
                 self.whole.discard(key)
+                self.streams.pop(key, None)
             case Drop(name):
+                fetchers = [task.name for task in self.tasks.values() if name in task.fetches]
+                assert fetchers, "dropped what nobody fetches"
+                assert all(self.done[fetcher] for fetcher in fetchers), "dropped what is needed"
+                self.drops[name] += 1
+                assert self.drops[name] <= self.stores[name] or self.epoch > 1, "dropped more often than stored"
                 self.objects.discard(name)
             case Ended(outcome):
                 self.outcome = outcome
+            case Remember():
+                raise AssertionError
 
-    # The workers' side
+    # Workers
 
-    def launch(self, number: int) -> None:
+    def _launch(self, number: int) -> None:
         self.launches += 1
-        assert number not in self.sims
+        assert number not in self.sims, "a number twice"
         if self.fault(self.faults.no_launch):
             wait_s = self.random.choice([0.0, 1.0])
             self.later(0.1, lambda: self.tell(LaunchFailed(number, "throttled", wait_s)))
             return
-        sim = self.sims[number] = Sim(number)
+        sim = self.sims[number] = Sim(number, self)
         if not self.fault(self.faults.never_comes):
-            self.later(self.random.expovariate(1), lambda: self.comes(sim))
+            self.later(self.random.expovariate(1), sim.comes)
 
-    def comes(self, sim: Sim) -> None:
-        if sim.alive:
-            sim.connected = True
-            self.most_workers = max(
-                self.most_workers, sum(other.alive and other.connected for other in self.sims.values())
-            )
-            self.tell(Connected(sim.number))
-            self.beats(sim)
+    def connected(self, number: int) -> None:
+        """A worker says hello, with nothing to do."""
+        self.tell(Connected(number))
 
-    def beats(self, sim: Sim) -> None:
-        if sim.alive and not sim.hangs and self.outcome is None:
-            self.says(sim, Heard(sim.number))
-            self.later(self.job.limits.lease_s / 3, lambda: self.beats(sim))
+    def reconnected(self, number: int, program: Program) -> None:
+        """A worker says hello, and at what it is."""
+        self.tell(Reconnected(number, program.run, program.task.name))
 
-    def says(self, sim: Sim, event: Event, happens: Callable[[], None] = lambda: None) -> None:
-        """Something goes to the coordinator, if the connection lasts until it is there."""
-        line = sim.line
-        sim.said = max(sim.said, self.now + self.random.expovariate(100))
+    def disconnected(self, number: int, reason: str, *, gone: bool) -> None:
+        """A connection broke."""
+        program = self.sims[number].program
+        if program is not None:
+            self._ends(program.run)
+        self.tell(Disconnected(number, reason, gone))
 
-        def arrives() -> None:
-            if sim.connected and sim.line == line:
-                happens()
-                self.tell(event)
+    def _ends(self, run: int) -> None:
+        """What comes from a run comes no further."""
+        for key in [key for key, source in self.streams.items() if source == run]:
+            del self.streams[key]
 
-        self.later(sim.said - self.now, arrives)
-
-    def hears(self, sim: Sim, happens: Callable[[], None]) -> None:
-        line = sim.line
-
-        def arrives() -> None:
-            if sim.alive and not sim.hangs and sim.connected and sim.line == line:
-                happens()
-
-        self.later(0.01, arrives)
-
-    def begin(self, sim: Sim, program: Program) -> None:
-        sim.program = program
-        self.step(sim, program)
-
-    def step(self, sim: Sim, program: Program) -> None:
-        """Compute for a while, then take the next step, or die."""
-
-        def steps() -> None:
-            if not sim.alive or sim.hangs or sim.program is not program or program.blocked:
-                return
-            if self.fault(self.faults.dies):
-                self.dies(sim)
-                return
-            if self.fault(self.faults.hangs):
-                sim.hangs = True
-                return
-            if self.fault(self.faults.breaks):
-                self.breaks(sim)
-            if self.fault(self.faults.raises):
-                sim.program = None
-                self.says(sim, Raised(program.run, "bad luck", again=True))
-                return
-            self.takes_step(sim, program)
-
-        self.later(self.random.expovariate(1), steps)
-
-    def takes_step(self, sim: Sim, program: Program) -> None:
-        if program.at == len(program.steps):
-            sim.program = program if not sim.connected else None
-            if not sim.connected:  # it says so when it is back
-                program.blocked = True
-                return
-            self.says(sim, Finished(program.run))
-            return
-        self.says_step(sim, program)
-        if not program.blocked:
-            program.at += 1
-            self.step(sim, program)
-
-    def says_step(self, sim: Sim, program: Program) -> None:
-        kind, what = program.steps[program.at]
-        run = program.run
-        if kind == "send":
-            assert isinstance(what, Key)
-            key = what
-            digest = repr(key).encode()[-16:]
-            if self.random.random() < 0.5:
-                self.says(sim, Sending(run, key), lambda: self.comes_half(key, run))
-            self.says(sim, Arrived(run, key, 1, digest), lambda: self.comes_whole(key, run))
-        elif kind == "store":
-            assert isinstance(what, str)
-            self.objects.add(what)
-            self.says(sim, Stored(run, what, 1, what.encode()[-16:]))
-        elif kind == "receive":
-            assert isinstance(what, Key)
-            program.blocked = True
-            self.says(sim, Waits(run, what))
-        elif kind == "add":
-            assert isinstance(what, tuple)
-            program.blocked = True
-            self.says(sim, Added(run, what))
+    # Messages
 
     def comes_half(self, key: Key, run: int) -> None:
-        self.messages.setdefault(key, set()).add(run)
+        """The first part of a message is there."""
+        if key not in self.whole:
+            self.streams.setdefault(key, run)
 
     def comes_whole(self, key: Key, run: int) -> None:
-        self.messages.setdefault(key, set()).add(run)
+        """All of a message is there: also with those who took it as it came."""
         self.whole.add(key)
+        self.streams.pop(key, None)
         for sim in self.sims.values():
-            program = sim.program
-            if program is not None and program.half == key:
-                self.hears(sim, lambda sim=sim, program=program: self.receives(sim, program.run, key))  # type: ignore[misc]
-
-    def takes(self, sim: Sim, run: int, key: Key) -> None:
-        if sim.program is not None and sim.program.run == run:
-            sim.program.half = key
-            if key in self.whole:
-                self.receives(sim, run, key)
-
-    def loses(self, sim: Sim, run: int, key: Key) -> None:
-        if sim.program is not None and sim.program.run == run and sim.program.half == key:
-            sim.program.half = None
-
-    def receives(self, sim: Sim, run: int, key: Key) -> None:
-        program = sim.program
-        if (
-            program is not None
-            and program.run == run
-            and program.blocked
-            and program.steps[program.at] == ("receive", key)
-        ):
-            program.half = None
-            self.resume(sim, run)
-
-    def resume(self, sim: Sim, run: int) -> None:
-        program = sim.program
-        if program is not None and program.run == run and program.blocked:
-            program.blocked = False
-            program.at += 1
-            self.step(sim, program)
-
-    def dies(self, sim: Sim) -> None:
-        sim.alive = sim.connected = False
-        sim.program = None
-        self.later(0.01, lambda: self.tell(Disconnected(sim.number, "it was killed", self.random.random() < 0.5)))
-
-    def breaks(self, sim: Sim) -> None:
-        """The connection breaks; the worker comes back, or too late."""
-        if not sim.connected:
-            return
-        sim.connected = False
-        sim.line += 1
-        line = sim.line
-
-        def noticed() -> None:
-            if sim.line == line and not sim.connected:
-                self.tell(Disconnected(sim.number, "the connection broke"))
-
-        self.later(0.01, noticed)
-        self.later(self.random.expovariate(1), lambda: self.returns(sim))
-
-    def returns(self, sim: Sim) -> None:
-        if not sim.alive or sim.hangs or sim.connected or self.outcome is not None:
-            return
-        sim.connected = True
-        sim.said = self.now
-        program = sim.program
-        if program is None:
-            self.tell(Connected(sim.number))
-            return
-        program.half = None
-        self.tell(Reconnected(sim.number, program.run, program.task.name))
-        if sim.program is not program or not sim.connected:
-            return
-        at = program.at
-        for program.at in range(at):  # what it said, but for what it waited for, is said again
-            if program.steps[program.at][0] in ("send", "store"):
-                self.says_step(sim, program)
-        program.at = at
-        if at == len(program.steps):
-            if program.blocked:
-                sim.program = None
-                self.says(sim, Finished(program.run))
-        elif program.blocked:
-            self.says_step(sim, program)
+            if sim.program is not None and sim.program.half == (key, run):
+                sim.hears(lambda sim, at=sim.program: sim.receives(at.run, key))  # type: ignore[misc]
