@@ -141,6 +141,7 @@ def scratch() -> Iterator[tuple[Path, Callable[[], object]]]:
 
     def down() -> None:
         local.down(_HOME)
+        (_HOME / "synthesised.txt").unlink(missing_ok=True)  # or the next first one would not be a first one
 
     with tempfile.TemporaryDirectory() as folder:
         try:

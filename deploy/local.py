@@ -30,7 +30,10 @@ from deploy.processes import Process
 HOME = tools.ROOT / "build" / "local"
 """What runs says here what it is; the environments for the cloud and for functions are made once, below it."""
 REGION, ACCOUNT = "us-east-1", "000000000000"
-SOURCES = ("app.py", "cdk.json", "codec", "deploy/pool", "functions", "infra", "layers", "mu", "pipelines", "vision")
+SOURCES = (
+    *("app.py", "cdk.json", "codec", "constraints.txt", "deploy/pool", "functions", "infra", "layers", "mu"),
+    *("pipelines", "vision"),
+)
 
 Tell = Callable[[str], None]
 
@@ -94,7 +97,7 @@ def up(settings: Mapping[str, str], tell: Tell, home: Path = HOME, *, strict: bo
     for each in refuse(examine(machine.local_checks())):
         tell(f"{each.check}: {each.found}")
     home.mkdir(parents=True, exist_ok=True)
-    template = _prepare(settings, tell, home)
+    template = _prepare(settings, wanted, tell, home)
     names = _functions(template)
     if found and not (found.alive and _names(home) == names and bool(found.trusted) == strict):
         down(home)
@@ -180,14 +183,23 @@ def fingerprint(settings: Mapping[str, str], root: Path = tools.ROOT) -> str:
     return told.hexdigest()
 
 
-def _prepare(settings: Mapping[str, str], tell: Tell, home: Path) -> Path:
-    """Make the environments and synthesise the app, side by side; the template of its stack."""
-    tell("preparing: packages, synthesis, environments")
+def _prepare(settings: Mapping[str, str], wanted: str, tell: Tell, home: Path) -> Path:
+    """Make the environments and synthesise the app, side by side; the template of its stack.
+
+    What was synthesised of the same sources and settings (`wanted` is their fingerprint) is taken again.
+    """
+    stamp = home / "synthesised.txt"
+    kept = [*(home / "cdk").glob("*.template.json")] if stamp.exists() and stamp.read_text() == wanted else []
+    tell("preparing: environments" if kept else "preparing: packages, synthesis, environments")
     with ThreadPoolExecutor(3) as pool:
         made = [pool.submit(interpreters.environment, name, HOME / name) for name in ("cloud", "functions")]
-        template = pool.submit(tools.synthesise, home / "cdk", settings, log=home / "cdk.log").result()
+        if not kept:
+            stamp.unlink(missing_ok=True)
+            kept.append(pool.submit(tools.synthesise, home / "cdk", settings, log=home / "cdk.log").result())
+            stamp.write_text(wanted)
         for each in made:
             each.result()
+    (template,) = kept
     return template
 
 

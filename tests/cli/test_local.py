@@ -93,3 +93,23 @@ def test_the_fingerprint_knows_sources_and_settings(tmp_path: Path) -> None:
     (tmp_path / "infra" / "new.py").write_text("")
     assert before != local.fingerprint({"warm": "1"}, tmp_path)
     assert (tools.ROOT / "app.py").exists()
+
+
+def test_what_was_synthesised_of_the_same_sources_is_taken_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def synthesise(folder: Path, settings: dict[str, str], *, log: Path) -> Path:
+        asked.append(settings["warm"])
+        folder.mkdir(exist_ok=True)
+        (folder / "x.template.json").write_text("{}")
+        return folder / "x.template.json"
+
+    monkeypatch.setattr(tools, "synthesise", synthesise)
+    monkeypatch.setattr(local.interpreters, "environment", lambda *_: None)
+    for settings, wanted in (("1", "a"), ("1", "a"), ("2", "b"), ("1", "a")):
+        template = local._prepare({"warm": settings}, wanted, lambda said: None, home)
+        assert template == home / "cdk" / "x.template.json"
+    assert asked == ["1", "2", "1"]
+    (home / "cdk" / "x.template.json").unlink()
+    local._prepare({"warm": "1"}, "a", lambda said: None, home)
+    assert asked == ["1", "2", "1", "1"]
