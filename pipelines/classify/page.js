@@ -63,14 +63,30 @@ cards.forEach((card, index) => {
     diagram.root.scrollIntoView({ block: "start", behavior: "smooth" });
   };
 });
+
+/** Which cards are shown: those of one label, or all; of very many the first, until all are asked for. */
+const AT_FIRST = 120, more = make("button", { type: "button", textContent: `show all ${count(cards.length)}` });
+let label = "", whole = cards.length <= AT_FIRST * 1.25;
+function showCards() {
+  cards.forEach((card, index) => {
+    card.hidden = label ? data.frames[index].labels[0]?.label !== label : !whole && index >= AT_FIRST;
+  });
+  more.hidden = whole || Boolean(label);
+}
+more.onclick = () => {
+  whole = true;
+  showCards();
+};
+document.querySelector(".cards").after(make("p", { className: "turn" }, more));
 const chips = document.querySelectorAll("[data-label]");
 for (const chip of chips) {
   chip.onclick = () => {
     for (const other of chips) other.ariaPressed = String(other === chip);
-    const label = chip.dataset.label;
-    cards.forEach((card, index) => { card.hidden = Boolean(label) && data.frames[index].labels[0]?.label !== label; });
+    label = chip.dataset.label;
+    showCards();
   };
 }
+showCards();
 const most = Math.max(1, ...data.frames.map((frame) => frame.labels.length));
 const kinds = { frames: { length: data.frames.length, row: (index) => frameRow(data.frames[index], most) } };
 new Table("numbers", kinds);

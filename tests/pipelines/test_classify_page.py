@@ -242,6 +242,16 @@ def test_cards_of_one_label_and_files_to_save(chromium: browser.Browser, tmp_pat
     assert page.errors == []
 
 
+def test_of_many_cards_the_first_are_shown_until_all_are_asked_for(chromium: browser.Browser, tmp_path: Path) -> None:
+    page = opened(chromium, tmp_path, result(600))
+    shown = "document.querySelectorAll('.cards figure:not([hidden])').length"
+    assert page.run(shown) == 120
+    page.run("[...document.querySelectorAll('#gallery button')].at(-1).click()")
+    assert page.run(shown) == 600
+    assert page.run("[...document.querySelectorAll('#gallery button')].at(-1).hidden")
+    assert page.errors == []
+
+
 def test_nothing_to_show_breaks_nothing(chromium: browser.Browser, tmp_path: Path) -> None:
     for job in (result(0), result(1, failing=1), result(3, film=False), result(2, labels=[HOSTILE])):
         page = opened(chromium, tmp_path, job)
