@@ -109,7 +109,9 @@ class Api:
                 raise Refused(f"{self.url} answers, but not as a classifier: {printable(str(error))}") from error
         reason = _reason(status, body)
         if status in _KEY_IS_WRONG:
-            raise Refused(f"{self.url} lets nobody in like this ({reason}); check the key (--api-key), or sign (--iam)")
+            what = "check the key (--api-key), sign (--iam) if it was deployed so"
+            what += "" if self.url.endswith("/frames") else ", and give the whole address, which ends in /frames"
+            raise Refused(f"{self.url} lets nobody in like this ({reason}); {what}")
         if status >= 500 or status in _LATER:
             raise Later(reason, _seconds(after))
         if status < 400 or (status == 404 and "unknown_model" not in reason) or status == 405:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,8 +56,8 @@ class Server:
 
 
 @contextmanager
-def serving(tell: Callable[[Call, int], Told]) -> Iterator[Server]:
-    """A server on loopback; `tell` gets a call and its number, from 0, and may be called by several threads."""
+def serving(tell: Callable[[Call, int], Told], tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """A server on loopback, over `tls` if given; `tell` gets a call and its number, from 0, in several threads."""
     state = Server()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -94,8 +95,13 @@ def serving(tell: Callable[[Call, int], Told]) -> Iterator[Server]:
     class Listening(http.server.ThreadingHTTPServer):
         daemon_threads = True
 
+        def handle_error(self, *_: object) -> None:
+            pass  # whoever does not trust the certificate breaks the connection
+
     with Listening(("127.0.0.1", 0), Handler) as server:
-        state.url = f"http://127.0.0.1:{server.server_port}/v1/frames"
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        state.url = f"http{'s' * (tls is not None)}://127.0.0.1:{server.server_port}/v1/frames"
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:

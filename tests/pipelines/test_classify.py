@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
+import ssl
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy import certificate
+from deploy.errors import ToolMissing
 from pipelines.classify.answers import Answer, Label, Later, Model, Picture, Refused, Rejected, printable
 from pipelines.classify.api import Api
 from pipelines.classify.job import classify
@@ -143,6 +147,29 @@ def test_a_wrong_key_ends_it_at_once() -> None:
         with pytest.raises(Refused, match=r"403 refused: Forbidden.*check the key"):
             list(classify(some(100), Api(server.url, key="wrong"), retry=QUICK))
         assert len(server.calls) < 5
+
+
+def test_an_address_that_is_cut_short_is_told() -> None:
+    with (
+        serving(lambda *_: problem(403, "refused", "Missing Authentication Token")) as server,
+        pytest.raises(Refused, match="which ends in /frames"),
+    ):
+        Api(server.url.removesuffix("/frames"))(Picture(name="a", data=b"a"))
+
+
+def test_only_a_certificate_that_is_trusted_will_do(tmp_path: Path) -> None:
+    try:
+        files = certificate.made(tmp_path)
+    except ToolMissing as error:
+        pytest.skip(str(error))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    with serving(lambda *_: fine(), context) as server:
+        assert server.url.startswith("https://127.0.0.1:")
+        assert Api(server.url, key="k", trusted=str(files.certificate))(Picture(name="a", data=b"a")).labels
+        with pytest.raises(Refused, match="its certificate is not trusted"):
+            list(classify(some(3), Api(server.url, key="k"), retry=QUICK))
+    assert len(server.calls) == 1, "nobody else heard the key"
 
 
 def test_nobody_there_ends_it_before_every_picture_was_tried() -> None:
