@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Self, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+import uvloop
 
 import mu
+from mu.core.coordinator import Coordinator
 from mu.core.instructions import Entry
 from mu.digest import digest
+from mu.server import HostedJob, Options, Server
 from mu.wire import (
     CONTROL,
     HEAD,
@@ -21,6 +26,7 @@ from mu.wire import (
     Assigned,
     Deliver,
     Delivered,
+    Done,
     FromWorker,
     Goodbye,
     Hello,
@@ -28,6 +34,7 @@ from mu.wire import (
     Retracted,
     Send,
     Sent,
+    Stored,
     ToWorker,
     Waiting,
     Welcome,
@@ -90,11 +97,15 @@ def trusting(invitation: Invitation) -> ssl.SSLContext:
 class Peer:
     """One connection of a worker."""
 
+    all: ClassVar[list[Peer]] = []
+    """Those of this test; its end is theirs."""
+
     def __init__(self, invitation: Invitation, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.invitation, self.reader, self.writer = invitation, reader, writer
         self.accepted = -1
         self.streams = 0
         self.assigned: Assigned | None = None
+        self.all.append(self)
 
     @classmethod
     async def connect(cls, invitation: Invitation, *, job: str | None = None) -> Self:
@@ -216,6 +227,38 @@ class Peer:
     def cut(self) -> None:
         """Break the connection without a word."""
         self.writer.transport.abort()
+
+
+def run(body: Coroutine[Any, Any, None]) -> None:
+    """Run a test on the loop that the service has."""
+
+    async def whole() -> None:
+        try:
+            await body
+        finally:
+            while Peer.all:
+                Peer.all.pop().cut()
+            await asyncio.sleep(0)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(whole())
+
+
+@asynccontextmanager
+async def hosted(
+    job: mu.Job, folder: Path, options: Options | None = None
+) -> AsyncIterator[tuple[Server, HostedJob, Invited]]:
+    """A server with a job, and its launcher."""
+    async with Server(options=options) as server:
+        launcher = Invited()
+        running = server.host(Coordinator(job), launcher=launcher, folder=folder / "messages")
+        yield server, running, launcher
+
+
+def finish(peer: Peer) -> None:
+    """Store what the task declares, and end."""
+    assert peer.assigned is not None
+    peer.say(Stored(f"out/{peer.assigned.task.name}", 3, digest(b"abc")), Done())
 
 
 def chain(*names: str, size: str = "m", **limits: Any) -> mu.Job:

@@ -5,41 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-import uvloop
 
 import mu
 from mu.core.coordinator import Coordinator
 from mu.digest import digest
-from mu.server import HostedJob, LaunchRefused, Options, Server
-from mu.wire import PIECE, STREAM, Deliver, Delivered, Done, Leaving, Send, Sent, Stored, Waiting, piece_head
-from tests.mu.server.peer import Invited, KeptInMemory, Peer, chain
-
-
-def run(body: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(body)
-
-
-@asynccontextmanager
-async def hosted(
-    job: mu.Job, folder: Path, options: Options | None = None
-) -> AsyncIterator[tuple[Server, HostedJob, Invited]]:
-    async with Server(options=options) as server:
-        launcher = Invited()
-        running = server.host(Coordinator(job), launcher=launcher, folder=folder / "messages")
-        yield server, running, launcher
-
-
-def finish(peer: Peer) -> None:
-    assert peer.assigned is not None
-    name = peer.assigned.task.name
-    peer.say(Stored(f"out/{name}", 3, digest(b"abc")), Done())
+from mu.server import LaunchRefused, Options, Server
+from mu.wire import PIECE, STREAM, Deliver, Delivered, Leaving, Send, Sent, Waiting, piece_head
+from tests.mu.server.peer import Invited, KeptInMemory, Peer, chain, finish, hosted, run
 
 
 @pytest.mark.parametrize("size", [0, 200, 1 << 18, (1 << 18) + 1, 3_000_000])
@@ -198,8 +173,6 @@ def test_who_does_not_read_holds_nobody_up(tmp_path: Path) -> None:
             await peers["c"].accept(stream)
             assert await peers["d"].receive("c", "m") == b"quick"
             assert server.held < 8 << 20
-            for peer in peers.values():
-                peer.cut()
 
     run(body())
 
