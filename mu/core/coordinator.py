@@ -88,7 +88,8 @@ class Coordinator:
             book.out.append(Remember(Resumed()))
         for record in list(book.agenda.tasks.values()):
             book.check_what_waits(record, now)
-        self._decider.hold(now + job.limits.reconnect_s)
+        if epoch > 1:  # workers of the coordinator before may come back
+            self._decider.hold(now + job.limits.reconnect_s)
         return self
 
     def _recall(self, entry: Entry, now: float) -> None:
