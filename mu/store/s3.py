@@ -7,15 +7,19 @@ what is read is checked by that.
 from __future__ import annotations
 
 import http.client
+import mmap
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
 from mu.digest import digest
-from mu.errors import JobError, Missing, Refused, TransferFailed
+from mu.errors import BackendError, JobError, Missing, Refused, TransferFailed
 from mu.store.bucket import Bucket
 from mu.store.names import LARGEST_OBJECT, check_name
 
-__all__ = ["S3Store"]
+__all__ = ["S3Store", "download"]
 
 _DIGEST = "x-amz-meta-blake2b"
 _READ_PART = 8 << 20
@@ -112,7 +116,7 @@ class S3Store:
             stop = min(start + _READ_PART, total)
             self.bucket.ask("GET", key, headers=_range(start, stop) | etag, into=whole[start:stop])
 
-        self._all(part, range(len(first.body), total, _READ_PART))
+        side_by_side(part, range(len(first.body), total, _READ_PART), self._at_once)
         return whole.toreadonly(), wanted
 
     def _write_in_parts(self, key: str, view: memoryview, headers: dict[str, str]) -> None:
@@ -130,31 +134,70 @@ class S3Store:
             etags[number] = answer.headers.get("etag", "")
 
         try:
-            self._all(part, range(0, len(view), _WRITE_PART))
-            parts = "".join(
-                f"<Part><PartNumber>{number}</PartNumber><ETag>{etags[number]}</ETag></Part>"
-                for number in sorted(etags)
-            )
-            body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
-            answer = self.bucket.ask("POST", key, query=upload, body=body)
-            if b"<Error>" in answer.body:  # S3 may say so after it has begun with 200
-                raise TransferFailed(f"s3://{self.bucket.name}/{key}: {answer.body.decode(errors='replace'):.300}")
+            side_by_side(part, range(0, len(view), _WRITE_PART), self._at_once)
+            self._complete(key, upload, etags, headers[_DIGEST])
         except BaseException:
-            self.bucket.ask("DELETE", key, query=upload, allow=(http.client.NOT_FOUND,))
+            with suppress(BackendError):
+                self.bucket.ask("DELETE", key, query=upload, allow=(http.client.NOT_FOUND,))
             raise
 
-    def _all(self, do: Callable[[int], None], starts: Iterable[int]) -> None:
-        """Do it for every part, several at a time. Raises what the first of them that failed did."""
-        from concurrent.futures import ThreadPoolExecutor  # here, since most objects need none
-
-        with ThreadPoolExecutor(self._at_once, "s3") as pool:
-            futures = [pool.submit(do, start) for start in starts]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+    def _complete(self, key: str, upload: dict[str, str], etags: dict[int, str], wanted: str) -> None:
+        pairs = (f"<PartNumber>{number}</PartNumber><ETag>{etags[number]}</ETag>" for number in sorted(etags))
+        body = "".join(("<CompleteMultipartUpload>", *(f"<Part>{pair}</Part>" for pair in pairs)))
+        try:
+            answer = self.bucket.ask("POST", key, query=upload, body=f"{body}</CompleteMultipartUpload>".encode())
+        except Missing:
+            held = self.bucket.head(key)
+            if held is None or held.get(_DIGEST) != wanted:  # else an earlier attempt did it, and its answer was lost
                 raise
+            return
+        if b"<Error>" in answer.body:  # S3 may say so after it has begun with 200
+            raise TransferFailed(f"s3://{self.bucket.name}/{key}: {answer.body.decode(errors='replace'):.300}")
+
+
+def side_by_side(do: Callable[[int], None], starts: Iterable[int], at_once: int = _AT_ONCE) -> None:
+    """Do it for every part, several at a time. Raises what the first of them that failed did."""
+    from concurrent.futures import ThreadPoolExecutor  # here, since most objects need none
+
+    with ThreadPoolExecutor(at_once, "s3") as pool:
+        futures = [pool.submit(do, start) for start in starts]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def download(url: str, path: Path, bucket: Bucket | None = None) -> None:
+    """Copy an object of any bucket, `s3://bucket/key`, into a new file, whose room is taken before a byte comes.
+
+    Raises as `Store.read` does, JobError for another kind of address, and BackendError where there is no room.
+    """
+    name, _, key = url.removeprefix("s3://").partition("/")
+    if not url.startswith("s3://") or not _BUCKET.match(name) or not key:
+        raise JobError(f"{url!r} is no object: it is s3://bucket/key")
+    bucket = bucket or Bucket(name)
+    headers = bucket.head(key)
+    if headers is None:
+        raise Missing(f"{url}: is not there")
+    size = int(headers["content-length"])
+    etag = {"if-match": headers["etag"]} if "etag" in headers else {}
+    with path.open("xb+") as file:
+        if not size:
+            return
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            raise BackendError(f"{url}: no room for its {size:,} bytes in {path.parent}: {error.strerror}") from error
+        with mmap.mmap(file.fileno(), size) as mapped, memoryview(mapped) as whole:
+
+            def part(start: int) -> None:
+                stop = min(start + _READ_PART, size)
+                with whole[start:stop] as place:
+                    bucket.ask("GET", key, headers=_range(start, stop) | etag, into=place)
+
+            side_by_side(part, range(0, size, _READ_PART))
 
 
 def _range(start: int, stop: int) -> dict[str, str]:

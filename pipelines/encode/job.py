@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipelines.encode.join import Joiner, OutputFile, kind_of
+from pipelines.encode.join import Joiner, OutputFile, kind_of, open_others, warnings_of
 from pipelines.encode.plan import Chunk, Settings
 from pipelines.encode.progress import Watch
 from pipelines.encode.reading import Reading, limits
 from pipelines.encode.record import Record
 from pipelines.errors import OutputError, SettingsError
-from pipelines.media.matroska import VIDEO
 from pipelines.media.source import Source
 
 if TYPE_CHECKING:
     from pipelines.encode.aim import Aim
-    from pipelines.media.matroska_head import Kind
-    from pipelines.media.others import Others
 
 
 class Beside(msgspec.Struct):
@@ -85,9 +82,9 @@ class Report(msgspec.Struct, omit_defaults=True):
     key_frames: int
     chunks: int
     chains: int
-    wall_s: float
+    wall_s: float = 0.0
     """From the call to the complete file, without the measuring."""
-    cpu_s: dict[str, float]
+    cpu_s: dict[str, float] = {}
     """Processor time by stage; start-up of processes is not in it."""
     aim: Aimed | None = None
     """Where a bit rate or a quality was asked for."""
@@ -124,7 +121,7 @@ def encode_file(
     if output.path.exists() and os.path.exists(source) and output.path.samefile(source):
         raise OutputError(f"{target}: is the input; name another output")
     with output as file:
-        joiner = Joiner(file, kind, lambda film: _open_others(film, kind, sound, subtitles), record)
+        joiner = Joiner(file, kind, lambda film: open_others(film, kind, sound, subtitles), record)
         try:
             if aim is None:
                 reading = Reading(source, settings, limits(workers), joiner, watch, record)
@@ -135,25 +132,28 @@ def encode_file(
             joiner.finish()
         finally:
             joiner.close()
-    film = made.film
-    rate = joiner.frames / joiner.duration
+    warnings = warnings_of(made.film, kind, sound, subtitles, (made.damaged, *joiner.damaged))
+    return msgspec.structs.replace(
+        described(made.film, made.chunks, joiner, output.path.stat().st_size),
+        wall_s=round(time.monotonic() - began, 3),
+        cpu_s={stage: round(seconds, 3) for stage, seconds in made.cpu_s.items()},
+        warnings=[*(made.aim.complaints if made.aim else []), *warnings],
+        aim=made.aim,
+    )
+
+
+def described(film: Source, chunks: Sequence[Chunk], joiner: Joiner, size: int) -> Report:
+    """What was made, in a file of `size` bytes; what it took is for whoever knows that."""
     return Report(
         frames=joiner.frames,
         width=film.width,
         height=film.height,
-        fps=round(float(rate), 3),
-        bytes=output.path.stat().st_size,
+        fps=round(float(joiner.frames / joiner.duration), 3),
+        bytes=size,
         kbps=round(float(joiner.video_bytes * 8 / joiner.duration / 1000), 3),
         key_frames=joiner.key_frames,
-        chunks=len(made.chunks),
-        chains=sum(chunk.position == 0 for chunk in made.chunks),
-        wall_s=round(time.monotonic() - began, 3),
-        cpu_s={stage: round(seconds, 3) for stage, seconds in made.cpu_s.items()},
-        warnings=[
-            *(made.aim.complaints if made.aim else []),
-            *_warnings(film, kind, sound, subtitles, (made.damaged, *joiner.damaged)),
-        ],
-        aim=made.aim,
+        chunks=len(chunks),
+        chains=sum(chunk.position == 0 for chunk in chunks),
     )
 
 
@@ -225,44 +225,3 @@ def measured(
         record.quality = comparison
     psnr_y, ssim_y = round(comparison.psnr_y, 4), round(comparison.ssim_y, 6)
     return msgspec.structs.replace(report, psnr_y=psnr_y, ssim_y=ssim_y)
-
-
-def _open_others(source: Source, kind: str, sound: bool, subtitles: bool) -> Others:
-    from pipelines.media.others import Others
-
-    heard = shown = None
-    if sound and source.tracks:
-        from pipelines.media.audio import (
-            SoundReader,
-        )  # here, since it brings PyAV and numpy into a process without need
-
-        heard = SoundReader(source.path, source.tracks)
-    if subtitles and source.subtitles:
-        from pipelines.media.subtitles import SubtitleReader, kept
-
-        container: Kind = "webm" if kind == "webm" else "matroska"
-        tracks, _ = kept(source.subtitles, container)
-        first = VIDEO + 1 + (len(source.tracks) if heard else 0)
-        shown = SubtitleReader(source.path, tracks, container, first) if tracks else None
-    return Others(heard, shown)
-
-
-def _warnings(source: Source, kind: str, sound: bool, subtitles: bool, damaged: tuple[int, int, int]) -> list[str]:
-    names = ("frames were concealed or passed over", "packets of sound were left out", "subtitles were left out")
-    warnings = [f"{source.path}: {count} damaged {name}" for count, name in zip(damaged, names, strict=True) if count]
-    if source.dropped and kind != "ivf":
-        warnings.append(f"{source.path}: {source.dropped} tags and chapters too many or too long were left out")
-    subtitles = subtitles and bool(source.subtitles)
-    if kind == "ivf":
-        if sound and source.tracks:
-            warnings.append("IVF holds no sound: it was left out; .webm and .mkv keep it")
-        others = {"subtitles": subtitles, "chapters": source.chapters, "title and tags": source.title or source.tags}
-        for name, there in others.items():
-            if there:
-                warnings.append(f"IVF holds no {name}: they were left out; .webm and .mkv keep them")
-    elif subtitles:
-        from pipelines.media.subtitles import kept
-
-        _, complaints = kept(source.subtitles, "webm" if kind == "webm" else "matroska")
-        warnings += [f"{source.path}: {complaint}" for complaint in complaints]
-    return warnings

@@ -26,6 +26,7 @@ from pipelines.media.matroska_head import About, Video
 from pipelines.media.source import Source
 
 if TYPE_CHECKING:
+    from pipelines.media.matroska_head import Kind
     from pipelines.media.others import Others
 
 KINDS = {".webm": "webm", ".mkv": "matroska", ".ivf": "ivf"}
@@ -259,3 +260,46 @@ def kind_of(path: str) -> str:
     if ending not in KINDS:
         raise SettingsError(f"{path}: the output must end in {', '.join(KINDS)}")
     return KINDS[ending]
+
+
+def open_others(source: Source, kind: str, sound: bool, subtitles: bool) -> Others:
+    """What is joined besides the picture, out of the film's own file."""
+    from pipelines.media.others import Others
+
+    heard = shown = None
+    if sound and source.tracks:
+        from pipelines.media.audio import (
+            SoundReader,
+        )  # here, since it brings PyAV and numpy into a process without need
+
+        heard = SoundReader(source.path, source.tracks)
+    if subtitles and source.subtitles:
+        from pipelines.media.subtitles import SubtitleReader, kept
+
+        container: Kind = "webm" if kind == "webm" else "matroska"
+        tracks, _ = kept(source.subtitles, container)
+        first = VIDEO + 1 + (len(source.tracks) if heard else 0)
+        shown = SubtitleReader(source.path, tracks, container, first) if tracks else None
+    return Others(heard, shown)
+
+
+def warnings_of(source: Source, kind: str, sound: bool, subtitles: bool, damaged: tuple[int, int, int]) -> list[str]:
+    """What to say of what is missing in the output; `damaged` counts frames, packets of sound, and subtitles."""
+    names = ("frames were concealed or passed over", "packets of sound were left out", "subtitles were left out")
+    warnings = [f"{source.path}: {count} damaged {name}" for count, name in zip(damaged, names, strict=True) if count]
+    if source.dropped and kind != "ivf":
+        warnings.append(f"{source.path}: {source.dropped} tags and chapters too many or too long were left out")
+    subtitles = subtitles and bool(source.subtitles)
+    if kind == "ivf":
+        if sound and source.tracks:
+            warnings.append("IVF holds no sound: it was left out; .webm and .mkv keep it")
+        others = {"subtitles": subtitles, "chapters": source.chapters, "title and tags": source.title or source.tags}
+        for name, there in others.items():
+            if there:
+                warnings.append(f"IVF holds no {name}: they were left out; .webm and .mkv keep them")
+    elif subtitles:
+        from pipelines.media.subtitles import kept
+
+        _, complaints = kept(source.subtitles, "webm" if kind == "webm" else "matroska")
+        warnings += [f"{source.path}: {complaint}" for complaint in complaints]
+    return warnings

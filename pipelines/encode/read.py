@@ -7,7 +7,7 @@ and timestamps are like. It reads ahead only as far as the job's `ahead` lets it
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import msgspec
@@ -15,20 +15,43 @@ import msgspec
 from mu import Context, Edge, argument
 from mu import Task as MuTask
 from pipelines.encode.plan import Chunk, Cutter, Plan, Settings, Stretch, Task
+from pipelines.media.at_hand import at_hand
 from pipelines.media.read import Picture, Reader
 
 READ, ENCODE = "pipelines.encode.read:read_film", "pipelines.encode.worker:encode_chunk"
+JOIN = "pipelines.encode.joined:join_film"
 SOURCE = "film/source"
 """The object that says what the file is."""
+INDEX = "film/index"
+"""The object that lists what was read (a MessagePack of `ChunkRead`s), where a task joins them."""
+REPORT = "film/report"
+"""What that task says of what it made (a MessagePack of `pipelines.encode.job.Report`)."""
 _encode = msgspec.msgpack.Encoder().encode
+
+
+class Joining(msgspec.Struct, frozen=True):
+    """What becomes of the chunks where a task joins them."""
+
+    kind: str = "webm"
+    """webm, matroska or ivf."""
+    sound: bool = True
+    subtitles: bool = True
+
+    @property
+    def result(self) -> str:
+        """The name of the file that is made."""
+        return f"film/encoded.{self.kind}"
 
 
 class Film(msgspec.Struct, frozen=True):
     """What is to be read, and what is done with its chunks."""
 
     path: str
+    """Of a file, or `s3://bucket/key`."""
     settings: Settings
     task: Task = Task()
+    joining: Joining | None = None
+    """How a task joins the chunks, if one does."""
 
 
 class ChunkRead(msgspec.Struct, frozen=True):
@@ -46,8 +69,15 @@ class ChunkRead(msgspec.Struct, frozen=True):
 
 def reading(film: Film) -> MuTask:
     """The task that reads a film."""
-    stores = (SOURCE, "raw/", "read/")
-    return MuTask("read", READ, argument(film), stores=stores, adds=(ENCODE,), slot=False)
+    stores = (SOURCE, "raw/", "read/", *([INDEX] if film.joining else []))
+    adds = (ENCODE, *([JOIN] if film.joining else []))
+    return MuTask("read", READ, argument(film), stores=stores, adds=adds, slot=False)
+
+
+def joining(film: Film, joining: Joining, chunks: Sequence[Chunk]) -> MuTask:
+    """The task that joins the chunks."""
+    fetches = (SOURCE, INDEX, *(chunk.result for chunk in chunks))
+    return MuTask("join", JOIN, argument(film), fetches=fetches, stores=(joining.result, REPORT))
 
 
 def encoding(chunk: Chunk) -> MuTask:
@@ -65,8 +95,9 @@ def encoding(chunk: Chunk) -> MuTask:
 
 def read_film(context: Context, film: Film) -> None:
     """Read a film and add a task for each chunk. Raises InputError."""
-    with Reader(film.path) as reader:
-        context.store(SOURCE, _encode(reader.source))
+    index: list[ChunkRead] = []
+    with at_hand(film.path) as path, Reader(path) as reader:
+        context.store(SOURCE, _encode(msgspec.structs.replace(reader.source, path=film.path)))
         chunks = _Chunks(reader, film)
         last = False
         while not last:
@@ -75,6 +106,11 @@ def read_film(context: Context, film: Film) -> None:
             context.progress("read", len(read.times))
             context.add([encoding(read.chunk)])
             last = read.last
+            if film.joining:
+                index.append(read)
+    if film.joining:
+        context.store(INDEX, _encode(index))
+        context.add([joining(film, film.joining, [read.chunk for read in index])])
 
 
 class _Chunks:

@@ -1,0 +1,90 @@
+"""A film encoded by a job that joins it itself, from a bucket or a file: the same bytes as `fastslow encode` makes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import uvloop
+
+import mu
+from mu.core.coordinator import Coordinator
+from mu.core.instructions import Outcome
+from mu.server import LocalProcesses, Server
+from mu.store import open_store
+from mu.store.bucket import Bucket
+from pipelines.encode.job import Report, encode_file
+from pipelines.encode.joined import encoding_job, remote_limits
+from pipelines.encode.plan import Settings
+from pipelines.encode.read import REPORT, Joining
+from tests.mu import s3
+from tests.pipelines import clips
+from tests.pipelines.test_subtitles import SRT, film
+
+STORE = "s3://results/jobs/one/store"
+QUICK = Settings(chunk_frames=6, chain=3, cq=40, speed=5)
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[s3.Server]]:
+    with s3.serving(monkeypatch) as running:
+        yield running
+
+
+def limits() -> mu.Limits:
+    return msgspec.structs.replace(remote_limits(3), straggler=None)
+
+
+def served(folder: Path, job: mu.Job, store: str) -> Outcome:
+    """Run a job with workers that call out to a server."""
+
+    async def body() -> Outcome:
+        async with Server() as server:
+            hosted = server.host(Coordinator(job), launcher=LocalProcesses(), folder=folder / "m", store=store)
+            outcome = await hosted.over
+            await server.leave(hosted)
+            return outcome
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(body())
+
+
+@pytest.mark.parametrize("kind", ["webm", "matroska", "ivf"])
+def test_on_this_machine_it_is_the_same_film(tmp_path: Path, kind: str) -> None:
+    source = film(tmp_path / "in.mkv", {"srt": SRT}, title="A title")
+    ending = {"matroska": "mkv"}.get(kind, kind)
+    expected = encode_file(str(source), str(tmp_path / f"plain.{ending}"), QUICK, workers=2)
+    how = Joining(kind)
+    result = mu.run(encoding_job(str(source), QUICK, how, limits()), workers=2)
+    assert bytes(result.objects[how.result]) == (tmp_path / f"plain.{ending}").read_bytes()
+    report = msgspec.msgpack.decode(result.objects[REPORT], type=Report)
+    assert report == msgspec.structs.replace(expected, wall_s=0.0, cpu_s={})
+
+
+def test_workers_that_call_out_read_the_film_from_a_bucket_and_join_it_there(
+    tmp_path: Path, bucket: type[s3.Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = clips.make(tmp_path / "in.mp4", frames=40, sound=[("aac", 44100, "stereo")])
+    encode_file(str(source), str(tmp_path / "plain.webm"), QUICK, workers=2)
+    Bucket("results").ask("PUT", "films/a film.mp4", body=source.read_bytes())
+    how = Joining()
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    bucket.faults += ["GET.*raw: 503", "PUT.*encoded: cut", "GET.*film: half"]
+    outcome = served(tmp_path, encoding_job("s3://results/films/a film.mp4", QUICK, how, limits()), STORE)
+    assert outcome.kind == "done", outcome
+    assert outcome.committed == 7 + 2
+    assert not bucket.faults
+    store = open_store(STORE)
+    assert bytes(store.read(how.result)) == (tmp_path / "plain.webm").read_bytes()
+    assert msgspec.msgpack.decode(store.read(REPORT), type=Report).key_frames == 3
+    # What was copied of the film is gone, too.
+    assert not list(tmp_path.glob("fastslow-*"))
+
+
+def test_a_film_that_is_not_there_is_told(tmp_path: Path, bucket: type[s3.Server]) -> None:
+    outcome = served(tmp_path, encoding_job("s3://results/films/none.mp4", QUICK, Joining(), limits()), STORE)
+    assert outcome.kind == "failed"
+    assert outcome.failures[0].reason == "InputError: s3://results/films/none.mp4: there is no such object"
