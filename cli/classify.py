@@ -94,6 +94,8 @@ def classify(
     A picture that fails is listed with its reason, and the others are kept: the exit code is then 3. Ctrl-C keeps
     what is there.
     """
+    from pipelines.errors import PipelineError
+
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude one another: give one of them")
     if local and (api_key or iam or _given("api")):
@@ -116,6 +118,8 @@ def classify(
 
                 file.write(render(result))
     _print(result, as_json, as_csv, quiet)
+    if isinstance(stopped, PipelineError):
+        raise InPart(f"{stopped}; {len(result.outcomes)} were done by then") from stopped
     if stopped is not None:
         raise stopped
     if result.failed:

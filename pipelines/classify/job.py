@@ -10,10 +10,12 @@ from collections.abc import Generator, Iterable
 from pipelines.classify.answers import Answer, Ask, Later, Outcome, Picture, Refused, Rejected
 from pipelines.classify.retry import Retry
 
-__all__ = ["classify"]
+__all__ = ["VAIN", "classify"]
 
 _AHEAD = 2
 """Pictures that are ready for each that is being asked for."""
+VAIN = 12
+"""Pictures in a row, tried to the end and never answered, after which the rest is not tried."""
 _LEAVE = 2.0
 """Seconds that threads are given to end; what waits for an answer longer than that is left to wait."""
 
@@ -24,8 +26,8 @@ def classify(
     """What comes of each picture, as it comes; pictures are taken while others are being asked for.
 
     A picture that is rejected, or that was tried too often, is an outcome with a problem. Raises Refused when no
-    picture would fare better, and when the first that were tried to the end never met an answer. Closing the iterator
-    ends it at once.
+    picture would fare better: at once when the first was tried to the end and nobody ever answered, and when VAIN in a
+    row were. Closing the iterator ends it at once.
     """
     work = _Work(ask, retry or Retry(), parallel)
     try:
@@ -61,7 +63,7 @@ class _Work:
         self.done: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
         self._ask, self._retry = ask, retry
         self._stop = threading.Event()
-        self._heard = False  # whether anyone ever answered
+        self._in_vain = VAIN - 1  # pictures tried to the end since someone answered; so that the first decides
         # Not an executor's: those are waited for when the interpreter ends, however long a server says nothing.
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(parallel)]
         for thread in self._threads:
@@ -89,16 +91,18 @@ class _Work:
             try:
                 answer = self._ask(picture)
             except Rejected as error:
-                self._heard = True
+                self._in_vain = 0
                 return _failed(index, picture, str(error), tries, began)
             except Later as error:
                 wait = self._retry.wait(tries, error.after)
-                if wait < 0 and not self._heard:
-                    raise Refused(f"given up after {tries} tries: {error}") from error
+                if wait < 0:
+                    self._in_vain += 1  # about right is enough, so no lock
+                    if self._in_vain >= VAIN:
+                        raise Refused(f"given up after {tries} tries: {error}") from error
                 if wait < 0 or self._stop.wait(wait):
                     return _failed(index, picture, f"{error} (tried {tries} times)", tries, began)
             else:
-                self._heard = True
+                self._in_vain = 0
                 return _answered(index, picture, answer, tries, began)
 
 

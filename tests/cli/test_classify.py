@@ -114,6 +114,17 @@ def test_a_wrong_key_is_told_in_a_line(pictures: list[str], tmp_path: Path) -> N
     assert not page.exists()
 
 
+def test_who_refuses_in_the_middle_leaves_what_was_done(tmp_path: Path) -> None:
+    film, page = clips.make(tmp_path / "film.mp4", frames=50), tmp_path / "page.html"
+    with serving(lambda _, number: fine() if number < 5 else problem(403, "refused", "Forbidden")) as server:
+        done = run(film, "--frames", 20, "--api", server.url, "--parallel", 1, "--report", page)
+    assert done.exit_code == 3
+    assert len(done.stdout.splitlines()) == 5
+    assert "(403 refused: Forbidden)" in done.stderr
+    assert "5 were done by then" in done.stderr
+    assert b"ended early" in page.read_bytes()
+
+
 @pytest.mark.usefixtures("library")
 def test_a_page_is_written_once(pictures: list[str], tmp_path: Path) -> None:
     page = tmp_path / "page.html"

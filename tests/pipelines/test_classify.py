@@ -18,7 +18,7 @@ from deploy import certificate
 from deploy.errors import ToolMissing
 from pipelines.classify.answers import Answer, Label, Later, Model, Picture, Refused, Rejected, printable
 from pipelines.classify.api import Api
-from pipelines.classify.job import classify
+from pipelines.classify.job import VAIN, classify
 from pipelines.classify.retry import Retry
 from pipelines.errors import SettingsError
 from tests.pipelines.answering import MODEL, Call, Told, fine, problem, serving
@@ -177,6 +177,14 @@ def test_nobody_there_ends_it_before_every_picture_was_tried() -> None:
         url = server.url
     with pytest.raises(Refused, match=r"given up after 8 tries: .*does not answer"):
         list(classify(some(100), Api(url), retry=QUICK))
+
+
+def test_who_no_longer_answers_is_not_asked_for_all_the_rest() -> None:
+    with serving(lambda _, number: fine() if number < 5 else problem(429, "refused", "Limit Exceeded")) as server:
+        outcomes = classify(some(1000), Api(server.url, parallel=2), parallel=2, retry=QUICK)
+        with pytest.raises(Refused, match="given up after 8 tries: 429 refused: Limit Exceeded"):
+            list(outcomes)
+        assert len(server.calls) < 5 + 8 * (VAIN + 4)
 
 
 @pytest.mark.parametrize(
