@@ -197,10 +197,16 @@ class Book:
         """The run to resume next; `slot` says whether one is free."""
         return self._resumable.first(slot=slot)
 
-    def resume(self, run: Run, now: float) -> None:
-        """Give a run what it waits for."""
+    def goes_on(self, run: Run, now: float) -> None:
+        """A run does not wait any more."""
+        if run.state is RunState.WAITING:
+            self.there(run, now)
         run.go("resumed", now)
         self.computing += run.task.task.slot
+
+    def resume(self, run: Run, now: float) -> None:
+        """Give a run what it waits for."""
+        self.goes_on(run, now)
         key, run.waits_for = run.waits_for, None
         if key is None:
             self.out.append(Room(run.worker.number, run.number))

@@ -201,8 +201,10 @@ class Coordinator:
 
     def _waits(self, run: Run, key: Key, now: float) -> None:
         book = self._book
-        if run.state is not RunState.COMPUTING:  # said again after its connection broke
-            return
+        if run.state is not RunState.COMPUTING:
+            if run.waits_for is not None:  # said again after its connection broke
+                return
+            book.goes_on(run, now)  # what it had added before was said again
         book.wait(run, key, now)
         if key in book.messages:
             book.there(run, now)

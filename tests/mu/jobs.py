@@ -52,8 +52,17 @@ def random_job(rng: random.Random, limits: Limits, *, adds: float = 0.5) -> tupl
     if rng.random() < adds:
         parts = [tuple(tasks[at : at + 3]) for at in range(0, len(tasks), 3)]
         steps["adder"] = [("add", part) for part in parts]
-        adder = Task("adder", "tests.mu:add", adds=("tests.mu:none",), slot=rng.random() < 0.5)
-        return Job("random", (adder,), msgspec.structs.replace(limits, temporary=())), steps
+        steps["first"] = [("send", Key("first", "adder", "go"))]
+        insert(rng, steps["adder"], ("receive", Key("first", "adder", "go")))
+        first = Task("first", "tests.mu:none", sends=(Edge("adder", "go"),))
+        adder = Task(
+            "adder",
+            "tests.mu:add",
+            receives=(Edge("first", "go"),),
+            adds=("tests.mu:none",),
+            slot=rng.random() < 0.5,
+        )
+        return Job("random", (first, adder), msgspec.structs.replace(limits, temporary=())), steps
     if rng.random() < 0.5:
         rng.shuffle(tasks)
     return Job("random", tuple(tasks), limits), steps

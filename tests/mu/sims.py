@@ -168,15 +168,18 @@ class Sim:
         if program is not None and program.run == run and program.blocked:
             assert program.steps[program.at] == ("receive", key), "another message than it waits for"
             program.half = None
-            self.resume(run)
+            self._goes_on(program)
 
-    def resume(self, run: int) -> None:
-        """What it waited for is there."""
+    def has_room(self, run: int) -> None:
+        """It may go on adding; unless it does already, since what it added was said again."""
         program = self.program
-        if program is not None and program.run == run and program.blocked:
-            program.blocked = False
-            program.at += 1
-            self._step(program)
+        if program is not None and program.run == run and program.blocked and program.steps[program.at][0] == "add":
+            self._goes_on(program)
+
+    def _goes_on(self, program: Program) -> None:
+        program.blocked = False
+        program.at += 1
+        self._step(program)
 
     def dies(self) -> None:
         """Its process ends."""
@@ -216,9 +219,9 @@ class Sim:
             return
         at, over, blocked = program.at, program.over, program.blocked
         for program.at in range(at):  # what it said, but for what it waited for, is said again
-            if program.steps[program.at][0] in ("begin", "send", "store", "vary"):
+            if program.steps[program.at][0] != "receive":
                 self._says_step(program)
-        program.at = at
+        program.at, program.blocked = at, blocked
         if over and at == len(program.steps):
             self.says(Finished(program.run))
         elif over:

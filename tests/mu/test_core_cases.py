@@ -161,6 +161,16 @@ def test_who_adds_gets_room_if_nobody_can_go_on_without() -> None:
     assert tell(core, Waits(2, Key("adder", "b", "m"))) == [Room(1, 1)]
 
 
+def test_who_adds_and_comes_back_is_not_taken_for_one_that_waits_for_room() -> None:
+    adder = Task("adder", "p:adder", adds=("p:b",), receives=(Edge("a", "m"),))
+    sender = Task("a", "p:a", sends=(Edge("adder", "m"),))
+    core = coordinator(sender, adder, ahead=0)
+    more, key = (Task("b", "p:b"),), Key("a", "adder", "m")
+    tell(core, TimePassed(), Connected(1), Connected(2), Added(2, more), Disconnected(2, "broke"))
+    tell(core, Reconnected(2, 2, "adder"), Added(2, more), Waits(2, key))
+    assert Deliver(2, 2, key) in tell(core, Arrived(1, key, 1, b"x" * 16))
+
+
 def test_a_task_that_needs_no_slot_does_not_wait_for_one() -> None:
     core = coordinator(Task("a", "p:a"), Task("b", "p:b"), Task("c", "p:c", slot=False), slots=1)
     assert kinds(tell(core, TimePassed())) == ["Launch"] * 2

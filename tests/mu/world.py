@@ -263,7 +263,7 @@ class World:
                 if number in self.sims:
                     self.sims[number].hears(lambda sim: sim.loses(run, key))
             case Room(number, run):
-                self.sims[number].hears(lambda sim: sim.resume(run))
+                self.sims[number].hears(lambda sim: sim.has_room(run))
             case Stop(number) | Release(number):
                 if (there := self.sims.get(number)) is not None:
                     there.alive = there.connected = False
