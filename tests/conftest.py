@@ -20,6 +20,15 @@ def pytest_report_header() -> list[str]:
     return [f"codec: {codec.BUILD}", f"shared: {found}"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have tests of the deployed stack first.
+
+    pytest-xdist's workers begin at the front of their halves and take from the ends of others', so one of them brings
+    the stack up, and not each.
+    """
+    items.sort(key=lambda item: "stack" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of test vectors and clips that is no part of the project."""

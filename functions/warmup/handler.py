@@ -47,7 +47,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
         if len(environments) >= count:
             break
     told = {"Environments": len(environments), "ColdEnvironments": sum(environments.values())}
-    tell("warmup", told, **({"refused": refused} if refused else {}))
+    tell("warmup", told, source=event.get("source", ""), refused=refused)
     if not environments:
         raise NothingWarm(refused)
     return told

@@ -62,11 +62,11 @@ def test_as_many_environments_as_asked_are_warm(
     service = Lambda()
     use(monkeypatch, service)
     assert warmup.handler({}, None) == {"Environments": count, "ColdEnvironments": count}
-    assert warmup.handler({}, None) == {"Environments": count, "ColdEnvironments": 0}
+    assert warmup.handler({"source": "aws.events"}, None) == {"Environments": count, "ColdEnvironments": 0}
     assert service.made == count
     line = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "fastslow"
-    assert (line["service"], line["Environments"]) == ("warmup", count)
+    assert (line["service"], line["Environments"], line["source"]) == ("warmup", count, "aws.events")
 
 
 def test_busy_environments_are_warm_anyway(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
