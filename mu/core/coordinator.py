@@ -66,6 +66,8 @@ class Coordinator:
         """When to look after a worker, by its number."""
         self._look = True
         """Whether anything may have to be decided."""
+        self._resumes = False
+        """Whether a run may go on; that is all that most messages change."""
         self._book.add(job.tasks, 0.0)
         self._book.out = []
 
@@ -131,8 +133,11 @@ class Coordinator:
             return [Stop(event.worker, "the job is over")] if isinstance(event, Connected | Reconnected) else []
         self._hear(event, now)
         if self._look and book.outcome is None:
-            self._look = False
+            self._look = self._resumes = False
             self._decider.decide(now, self._watch)
+        elif self._resumes:
+            self._resumes = False
+            self._decider.resume(now)
         out, book.out = book.out, []
         return out
 
@@ -152,6 +157,7 @@ class Coordinator:
             case Waits(number, key):
                 if (run := self._run(number, now)) is not None:
                     self._waits(run, key, now)
+                return
             case Stored():
                 self._stored(event, now)
             case Finished(number):
@@ -208,8 +214,12 @@ class Coordinator:
         book.wait(run, key, now)
         if key in book.messages:
             book.there(run, now)
+            self._resumes = True
         elif (sender := book.agenda.tasks.get(key.sender)) is None or not sender.unfinished:
             book.fail(run.task, f"{key.name}, for which it waits, was not sent by {key.sender}", now)
+            self._look = True
+        if self._decider.minds_waiting():
+            self._look = True
 
     def _sending(self, event: Sending, now: float) -> None:
         book, key = self._book, event.key
@@ -247,7 +257,7 @@ class Coordinator:
         for run in receiver.runs if receiver else ():
             if run.state is RunState.WAITING and run.waits_for == key:
                 self._book.there(run, now)
-                self._look = True
+                self._resumes = True
 
     def _stored(self, event: Stored, now: float) -> None:
         book = self._book

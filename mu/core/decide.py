@@ -77,7 +77,7 @@ class Decider:
             return
         self._keep_within_limit(now)
         self._make_room(now)
-        self._resume(now)
+        self.resume(now)
         if self._sampled and self._book.limits.straggler is not None:
             self._find_stragglers(now)
         if now < self._begin_at:
@@ -87,6 +87,16 @@ class Decider:
             self._unblock(now)
             self._launch(now, watch)
         self._release()
+
+    def resume(self, now: float) -> None:
+        """Let those go on for whom a message is there, where there are slots enough for all: nothing else changes."""
+        while (run := self._book.resumable(slot=self._slot())) is not None:
+            self._book.resume(run, now)
+
+    def minds_waiting(self) -> bool:
+        """Whether it makes a difference to others that a run waits."""
+        book = self._book
+        return book.limits.slots is not None or book.adders > 0 or len(book.waiting) == len(book.runs)
 
     def _wake_at(self, when: float) -> None:
         self.wake = when if self.wake is None else min(self.wake, when)
@@ -119,10 +129,6 @@ class Decider:
             return
         for run in [run for run in book.waiting.values() if run.waits_for is None]:
             book.there(run, now)
-
-    def _resume(self, now: float) -> None:
-        while (run := self._book.resumable(slot=self._slot())) is not None:
-            self._book.resume(run, now)
 
     def _assign(self, now: float) -> None:
         book = self._book
