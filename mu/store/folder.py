@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from mu.store.names import LARGEST_OBJECT, check_name
 
 __all__ = ["FolderStore"]
 
+_BEGINNING = re.compile(r"([A-Za-z0-9_=+-][A-Za-z0-9._=+/-]*)?\Z")
 _TRIES = 3  # of a write, while others delete folders
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
@@ -78,9 +80,9 @@ class FolderStore:
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """See `Store`."""
-        top = self.folder / prefix.rpartition("/")[0] if prefix else self.folder
-        if ".." in prefix.split("/") or prefix.startswith("/"):
-            return
+        if not _BEGINNING.match(prefix) or ".." in prefix.split("/"):
+            return  # no object is called so
+        top = self.folder / prefix.rpartition("/")[0]
         found = []
         for folder, folders, files in os.walk(top):
             folders[:] = [each for each in folders if not each.startswith(".")]

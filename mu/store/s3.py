@@ -27,6 +27,8 @@ _READ_PART = 8 << 20
 _WRITE_WHOLE = 64 << 20
 _WRITE_PART = 32 << 20
 _AT_ONCE = 4
+_ATTEMPTS = 9
+"""Of a request: 10 to 20 s of pauses, for as long as S3 may need to make room for thousands that begin at once."""
 _READINGS = 3
 """How often an object is read anew whose bytes are not what its digest says."""
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
@@ -41,7 +43,7 @@ class S3Store:
         prefix = prefix.strip("/")
         if not _BUCKET.match(name) or not _PREFIX.match(prefix) or ".." in prefix.split("/"):
             raise JobError(f"s3://{name}/{prefix} is no store: the bucket or the prefix cannot be called so")
-        self.bucket = bucket if isinstance(bucket, Bucket) else Bucket(bucket)
+        self.bucket = bucket if isinstance(bucket, Bucket) else Bucket(bucket, attempts=_ATTEMPTS)
         self._prefix = f"{prefix}/" if prefix else ""
         self._at_once = at_once
 

@@ -59,6 +59,9 @@ def work(
 ) -> Worked:
     """Do what the coordinator says until it has nothing more to do, or `time_s` seconds are over.
 
+    The worker says that it is alive whatever its program does, unless that keeps Python's lock in one call of C for so
+    long that the coordinator takes it for dead.
+
     Before they are over the worker says so, and its task goes to another. `prepare` is called once, before the first
     program is imported, while the connection is made. A program that is not wanted any more is interrupted; if it has
     not ended `grace_s` seconds later, `kill` ends the process: call this from the main thread, since others cannot be

@@ -83,7 +83,8 @@ def test_objects_are_listed_and_deleted(store: Store) -> None:
     assert list(store.list("raw/")) == ["raw/1", "raw/2"]
     assert list(store.list("raw")) == ["raw-1", "raw/1", "raw/2"]
     assert list(store.list("chunk/0/")) == ["chunk/0/x"]
-    assert list(store.list("nothing/")) == []
+    for beginning in ("nothing/", "/", "..", "../", "raw/../", "raw\0", ".", "raw//1"):
+        assert list(store.list(beginning)) == []
     store.delete("chunk/0/x")
     store.delete("chunk/0/x")
     assert not store.exists("chunk/0/x")
