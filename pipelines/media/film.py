@@ -22,6 +22,8 @@ _LEAP = Fraction(2)
 """Seconds to a frame from which on it is worth a jump, where a file does not tell where its key frames are."""
 _RUN_UPS = (0, 2, 10, 60)
 """Seconds that a jump aims before its target, one try after the other: some files cannot be entered where they say."""
+_SHORTLY = Fraction(1)
+"""Seconds before a frame that is wanted, up to which no frame is decoded that no other one needs."""
 _LATE = Fraction(2)
 """Seconds that the last frame may stay on the screen, at least."""
 
@@ -36,6 +38,7 @@ class Film:
         self.decoded = 0
         """Frames that were decoded so far."""
         self._timed = True  # whether frames tell when they are shown, wherever one begins to read
+        self._whole: float = -math.inf  # the time from which on every frame is decoded, in ticks
         self._open()
         first = next(self._frames, None)
         if first is None:
@@ -72,15 +75,23 @@ class Film:
         wanted = self._start + seconds
         if self._end is not None and wanted > self._end:
             return None
-        if wanted < self._time(self._here) or self._worth_a_jump(wanted):
-            self._jump(wanted)
-        while self._next is not None and self._time(self._next) <= wanted:
-            self._here, self._next = self._next, next(self._frames, None)
+        self._whole = float((wanted - _SHORTLY) / self._base) if self._timed else -math.inf
+        self._go(wanted, jump=wanted < self._time(self._here) or self._worth_a_jump(wanted))
+        if self._time(self._here) < wanted - _SHORTLY and self._whole > -math.inf:
+            self._whole = -math.inf  # a frame that is shown for long: what was left out may have been shown after it
+            self._go(wanted, jump=True)
         if self._next is None:
             self._end = self._time(self._here) + max(_LATE, self._duration(self._here))
             if wanted > self._end:
                 return None
         return self._time(self._here) - self._start, self._here
+
+    def _go(self, wanted: Fraction, *, jump: bool) -> None:
+        """Decode until the frame that is shown at `wanted` is here."""
+        if jump:
+            self._jump(wanted)
+        while self._next is not None and self._time(self._next) <= wanted:
+            self._here, self._next = self._next, next(self._frames, None)
 
     def _open(self) -> None:
         self._container = open_container(self.path)
@@ -102,6 +113,8 @@ class Film:
         step = max(1, round(1 / (Fraction(self._stream.average_rate or 25) * self._base)))
         due, key = 0, None
         for packet in demuxed(self._container, [self._stream], self.path):
+            needed = packet.pts is None or packet.pts >= self._whole
+            self._stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
             if key is None and packet.is_keyframe and packet.pts is not None:
                 key = packet.pts
             try:

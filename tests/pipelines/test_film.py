@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,6 +32,11 @@ def shown(film: Film, seconds: Fraction) -> tuple[int, Fraction]:
     [
         ("a.mp4", "libx264", H264),
         ("one-key.mp4", "libx264", {"g": "600", "bf": "2"}),
+        ("one-key.mkv", "libx264", {"g": "600", "bf": "3"}),
+        ("one-key.ts", "libx264", {"g": "600", "bf": "3"}),
+        ("one-key.mpg", "mpeg2video", {"g": "600", "bf": "2"}),
+        ("one-key.webm", "libvpx", {"g": "600", "deadline": "realtime", "cpu-used": "8"}),
+        ("hevc.mp4", "libx265", {"x265-params": "keyint=150:min-keyint=150:bframes=4:log-level=none"}),
         ("open.mp4", "libx264", {**H264, "x264-params": "open-gop=1"}),
         ("a.mkv", "libx264", H264),
         ("a.ts", "libx264", H264),
@@ -52,6 +58,21 @@ def test_frames_are_the_ones_asked_for(tmp_path: Path, name: str, codec: str, op
             number, at = shown(film, middle)
             assert number == int(middle * 25)
             assert abs(at - Fraction(number, 25)) < Fraction(2, 1000)
+
+
+def test_frames_that_are_shown_for_long_are_found(tmp_path: Path) -> None:
+    choose = random.Random(5)
+    times = [0]
+    for _ in range(79):
+        times.append(times[-1] + choose.choice([1, 1, 1, 1, 40, 90]))
+    path = clips.make(
+        tmp_path / "a.mp4", frames=80, times=times, time_base=Fraction(1, 25), options={"g": "200", "bf": "3"}
+    )
+    wanted = [Fraction(2 * time + 1, 50) for time in range(times[-1])]
+    with Film(str(path)) as film:
+        for seconds in [*choose.sample(wanted, 25), *sorted(choose.sample(wanted, 25))]:
+            expected = bisect_right(times, seconds * 25) - 1
+            assert shown(film, seconds)[0] == expected
 
 
 def test_a_jump_decodes_what_it_must_and_no_more(tmp_path: Path) -> None:
