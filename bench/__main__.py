@@ -22,6 +22,7 @@ PARTS = (
     "frames",
     "wall",
     "mu_server",
+    "mu_worker",
     "bdrate",
     "first_frame",
     "cuts",
