@@ -216,7 +216,7 @@ def test_an_interrupt_keeps_what_is_there(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     told = json.loads(out)
-    assert 10 <= told["classified"] <= 12, "what had come, but for what came in that moment"
+    assert 5 <= told["classified"] <= 12, "what had come, but for what came while a frame was picked"
     assert told["complete"] is False
     assert b"ended early" in page.read_bytes()
     assert err.endswith("fastslow: interrupted\n")
