@@ -54,6 +54,8 @@ def up(settings: tuple[str, ...], model: str | None, library: Path | None, as_js
         click.echo(json.dumps(told))
         return
     click.echo(f"POST frames to  {told['frames_url']}")
+    if told["jobs_url"]:
+        click.echo(f"POST jobs to    {told['jobs_url']}")
     none = "none, so callers are told to wait; fastslow models add FILE, then up again"
     click.echo(f"model           {active or none}")
     click.echo(f"cloud           {told['endpoint_url']}")
@@ -75,16 +77,20 @@ def status(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(told))
         return
-    click.echo(f"POST frames to  {told['frames_url']}\ncloud           {told['endpoint_url']}")
+    click.echo(f"POST frames to  {told['frames_url']}")
+    if told["jobs_url"]:
+        how = "runs" if state.coordinates else "has ended; fastslow local up starts it again"
+        click.echo(f"POST jobs to    {told['jobs_url']}\ncoordinator     {how}")
+    click.echo(f"cloud           {told['endpoint_url']}")
     for name, counts in sorted(told["environments"].items()):
         click.echo(f"{name:24} {counts['busy']} busy, {counts['free']} free")
 
 
-@local.command(short_help="What functions wrote.")
+@local.command(short_help="What functions and the coordinator wrote.")
 @click.argument("function", required=False)
 @click.option("-n", "--lines", type=click.IntRange(0), default=50, show_default=True, help="Of each function.")
 def logs(function: str | None, lines: int) -> None:
-    """Print the last lines of FUNCTION (classify, warmup, worker-0), or of all of them."""
+    """Print the last lines of FUNCTION (classify, warmup, jobs, worker-0, coordinator), or of all of them."""
     with told_when_deploying():
         from deploy import local as stack
 
@@ -113,6 +119,8 @@ def _about(state: Running) -> dict[str, Any]:
 
     return {
         "frames_url": stack.frames_url(state),
+        "jobs_url": stack.jobs_url(state),
+        "coordinator": state.coordinates,
         "api_key": stack.api_key(state),
         "endpoint_url": state.cloud_url,
         "models_bucket": state.outputs["ModelsBucket"],

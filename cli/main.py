@@ -19,6 +19,7 @@ from cli.classify import classify
 from cli.deploy import deploy, destroy
 from cli.doctor import doctor
 from cli.encode import encode
+from cli.jobs import jobs
 from cli.local import local
 from cli.models import models
 from cli.updates import codec
@@ -44,6 +45,7 @@ fastslow.add_command(codec)
 fastslow.add_command(encode)
 fastslow.add_command(models)
 fastslow.add_command(local)
+fastslow.add_command(jobs)
 fastslow.add_command(doctor)
 fastslow.add_command(deploy)
 fastslow.add_command(destroy)

@@ -29,7 +29,10 @@ GB_SECOND = {"arm64": 0.0000133334, "x86_64": 0.0000166667}
 SNAPSHOT_GB_SECOND = 0.0000015046
 WARM_S = 0.5
 """For which a call for warmth holds its environment."""
-QUEUE_REQUEST = 0.40e-6
+CALL = 0.20e-6  # aws.amazon.com/lambda/pricing, a request
+# aws.amazon.com/s3/pricing, a PUT and a GET; aws.amazon.com/ec2/pricing/on-demand, a GB to another zone, both ends
+PUT, GET, ZONE_GB = 5e-6, 0.4e-6, 0.02
+QUEUE_REQUEST = 0.40e-6  # aws.amazon.com/sqs/pricing, the first million free
 ASKED_S = 20
 """How long the coordinator's question for jobs waits for an answer."""
 
@@ -55,6 +58,47 @@ def total(lines: list[Line]) -> str:
     """The sum, and that it is more where a price is not known."""
     more = " and what has no price here" if any(line.dollars is None for line in lines) else ""
     return f"{sum(line.dollars or 0.0 for line in lines):.2f} $ a month{more}"
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What a stack does jobs with."""
+
+    memory: int
+    """MB of a worker."""
+    arch: str
+    machine: str
+    """The coordinator's instance type."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a job took, or may take; lost workers count like all others."""
+
+    worker_s: float
+    launched: int
+    wall_s: float
+    objects: int = 0
+    message_bytes: int = 0
+
+
+def of_job(work: Work, fleet: Fleet) -> list[Line]:
+    """The bill of a job, part by part; the coordinator's machine, which runs anyway, for as long as the job took."""
+    gigabytes = work.worker_s * fleet.memory / 1024
+    price = MACHINES.get(fleet.machine)
+    noted = 2 * work.wall_s  # status and ledger, each second
+    return [
+        Line(f"workers, {gigabytes:,.0f} GB-seconds", gigabytes * GB_SECOND[fleet.arch]),
+        Line(f"their {work.launched:,} calls", work.launched * CALL),
+        Line("objects, status and ledger in S3", (work.objects + noted) * PUT + work.objects * GET),
+        Line("messages between zones, half of them", work.message_bytes / 1e9 * ZONE_GB),
+        Line(f"coordinator, {fleet.machine}, {work.wall_s:,.0f} s", price and price * work.wall_s / 3600),
+    ]
+
+
+def dollars(lines: list[Line]) -> float:
+    """The sum of what has a price."""
+    return sum(line.dollars or 0.0 for line in lines)
 
 
 def _lines(by_kind: Mapping[str, list[Any]]) -> Iterator[Line]:

@@ -20,7 +20,7 @@ from typing import Any
 
 import boto3
 
-from deploy import certificate, interpreters, processes, tools
+from deploy import certificate, coordinator, interpreters, processes, tools
 from deploy.doctor import machine
 from deploy.doctor.finding import examine, refuse
 from deploy.errors import DeployError, ToolFailed
@@ -34,6 +34,8 @@ SOURCES = (
     *("app.py", "cdk.json", "codec", "constraints.txt", "deploy/pool", "functions", "infra", "layers", "mu"),
     *("pipelines", "vision"),
 )
+
+PROCESSES = ("cloud", "pool", "coordinator")
 
 Tell = Callable[[str], None]
 
@@ -52,11 +54,20 @@ class Running:
     """The stack's outputs, by name."""
     trusted: str = ""
     """The file of the certificate to trust, where the cloud speaks TLS and enforces permissions; else empty."""
+    coordinator: Process | None = None
+    """Where the stack has one."""
+    coordinator_port: int = 0
+    """Where workers find it; a coordinator that takes its place has the same."""
 
     @property
     def alive(self) -> bool:
-        """Whether both processes run."""
+        """Whether the cloud and the pool run."""
         return self.cloud.alive and self.pool.alive
+
+    @property
+    def coordinates(self) -> bool:
+        """Whether the coordinator runs, if there is to be one."""
+        return self.coordinator.alive if self.coordinator else "JobsQueue" not in self.outputs
 
 
 def credentials(url: str, trusted: str = "") -> dict[str, str]:
@@ -76,8 +87,8 @@ def credentials(url: str, trusted: str = "") -> dict[str, str]:
 def running(home: Path = HOME) -> Running | None:
     """What `up` left running, dead or alive; None when nothing was started."""
     try:
-        told = json.loads((home / "state.json").read_text())
-        made = {name: Process(**told[name]) for name in ("cloud", "pool")}
+        told = dict(json.loads((home / "state.json").read_text()))
+        made = {name: Process(**told[name]) for name in PROCESSES if told.get(name)}
         return Running(**{**told, **made})
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -92,6 +103,9 @@ def up(settings: Mapping[str, str], tell: Tell, home: Path = HOME, *, strict: bo
     wanted = fingerprint({**settings, "strict": str(strict)})
     found = running(home)
     if found and found.alive and found.deployed == wanted:
+        if not found.coordinates:
+            tell("starting the coordinator, which had ended")
+            return coordinate(found, home)
         tell("nothing changed since it was deployed")
         return found
     for each in refuse(examine(machine.local_checks())):
@@ -112,13 +126,42 @@ def up(settings: Mapping[str, str], tell: Tell, home: Path = HOME, *, strict: bo
     (outputs,) = json.loads((home / "outputs.json").read_text()).values()
     state = replace(state, deployed=wanted, outputs=outputs)
     _save(state, home)
+    if "JobsQueue" in outputs:
+        tell("starting the coordinator")
+        state = coordinate(state, home, anew=True)
     return state
+
+
+def coordinate(state: Running, home: Path = HOME, *, anew: bool = False) -> Running:
+    """Start the coordinator as its machine would, in the place of one that runs; `anew` with what is deployed now."""
+    if state.coordinator:
+        state.coordinator.end()
+    boot = coordinator.boot_of(lambda service: client(service, state), f"{stack_name(state)}-coordinator")
+    if anew:
+        coordinator.install(client("s3", state), boot, home / "coordinator")
+    port = state.coordinator_port or _free_ports(1)[0]
+    python = HOME / "functions" / "bin" / "python"
+    more = credentials(state.cloud_url, state.trusted)
+    if state.trusted:
+        more |= coordinator.credentials(boot, lambda service: client(service, state))
+    log = home / coordinator.LOG
+    made = coordinator.start(boot, home / "coordinator", python=python, port=port, more=more, log=log)
+    state = replace(state, coordinator=made, coordinator_port=port)
+    _save(state, home)
+    return state
+
+
+def stack_name(state: Running) -> str:
+    """What the stack is called, by which its functions are named."""
+    return state.outputs["ClassifierAlias"].split(":")[-2].removesuffix("-classify")
 
 
 def down(home: Path = HOME) -> bool:
     """End what runs; False when nothing did. The cloud has no memory: what was in it is gone."""
     found = running(home)
     if found:
+        if found.coordinator:
+            found.coordinator.end()
         found.pool.end()
         found.cloud.end()
     (home / "state.json").unlink(missing_ok=True)
@@ -127,7 +170,16 @@ def down(home: Path = HOME) -> bool:
 
 def frames_url(state: Running) -> str:
     """Where to POST frames: the address that the stack prints, as this cloud spells it."""
-    host, _, path = state.outputs["FramesUrl"].removeprefix("https://").partition("/")
+    return _url(state, "FramesUrl")
+
+
+def jobs_url(state: Running) -> str:
+    """Where to POST jobs; empty where the stack takes none."""
+    return _url(state, "JobsUrl") if "JobsUrl" in state.outputs else ""
+
+
+def _url(state: Running, output: str) -> str:
+    host, _, path = state.outputs[output].removeprefix("https://").partition("/")
     return f"{state.cloud_url}/_aws/execute-api/{host.partition('.')[0]}/{path}"
 
 
@@ -159,13 +211,14 @@ def environments(state: Running) -> dict[str, dict[str, int]]:
 
 
 def logs(home: Path = HOME) -> dict[str, Path]:
-    """The log of every function that has run."""
-    return {path.stem: path for path in sorted((home / "pool" / "logs").glob("*.log"))}
+    """The log of every function that has run, and of the coordinator."""
+    paths = [*sorted((home / "pool" / "logs").glob("*.log")), *home.glob(coordinator.LOG)]
+    return {path.stem: path for path in paths}
 
 
 def warm(state: Running, home: Path = HOME) -> str:
     """Call the function that the schedule calls; why it failed, or nothing."""
-    name = state.outputs["ClassifierAlias"].split(":")[-2].removesuffix("-classify") + "-warmup"
+    name = f"{stack_name(state)}-warmup"
     if name not in _names(home):
         return ""
     answer = client("lambda", state).invoke(FunctionName=name, Payload=b"{}")
@@ -222,7 +275,8 @@ def start(names: Sequence[str], tell: Tell, home: Path, *, strict: bool = False)
     tell("starting the cloud and the pool")
     cloud_port, pool_port = _free_ports(2)
     cloud_url, pool_url = f"http{'s' * strict}://127.0.0.1:{cloud_port}", f"http://127.0.0.1:{pool_port}"
-    shutil.rmtree(home / "pool", ignore_errors=True)  # code and logs of a cloud that is gone
+    for gone in ("pool", "coordinator"):  # code, logs and jobs of a cloud that is gone
+        shutil.rmtree(home / gone, ignore_errors=True)
     walls, trusted = {}, ""
     if strict:
         files = certificate.made(home)

@@ -8,7 +8,7 @@ from constructs import Construct
 
 from infra.acknowledge import acknowledge
 
-TAKEN_S = 60
+TAKEN_S = 30
 """For so long a message that the coordinator took is nobody else's; it has the job on its disk long before."""
 TRIES = 5
 

@@ -34,7 +34,7 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
-    cloud = Cloud(settings)
+    cloud = Cloud(settings.results_bucket, settings.queue, settings.refused_queue)
     workers = Lambda(settings.functions, invoker())
     concurrency = settings.concurrency or await asyncio.to_thread(cloud.concurrency)
     async with Server(settings.host, settings.port, name=settings.reached_at) as server:
@@ -68,6 +68,7 @@ def _tell_systemd(what: str) -> None:
 def main() -> None:
     """Read the environment and serve."""
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     try:
         uvloop.run(serve(Settings.from_environment()))
     except (MuError, OSError) as error:

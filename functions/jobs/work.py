@@ -4,110 +4,61 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-
 from functions.answers import Problem
-from mu.errors import JobError
-from mu.service.requests import (
-    Cancel,
-    Request,
-    Run,
-    checked_id,
-    encode_job,
-    encode_request,
-    job_from_json,
-    job_key,
-    status_key,
-)
+from mu.errors import BackendError, JobError
+from mu.service.client import Jobs
+from mu.service.cloud import Cloud
+from mu.service.requests import job_from_json
+from mu.service.status import Status
 
 __all__ = ["cancel", "show", "submit"]
 
+T = TypeVar("T")
+
 
 @cache
-def _client(service: str) -> Any:
-    return boto3.client(service)
+def _jobs() -> Jobs:
+    return Jobs(Cloud(os.environ["FASTSLOW_RESULTS_BUCKET"], os.environ["FASTSLOW_QUEUE"]))
 
 
-def submit(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the job in the body: into the bucket first, then its id into the queue. Raises Problem."""
+def submit(event: Mapping[str, Any]) -> Status:
+    """Take the job in the body. Raises Problem."""
     try:
         body = event.get("body") or ""
         text = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body
         job = job_from_json(text, os.environ["FASTSLOW_PROGRAMS"].split(","))
     except (JobError, binascii.Error) as error:
         raise Problem(400, "bad_job", str(error)) from error
-    status = _status(job.id)
-    if status and status.get("state") not in ("cancelled", "failed"):
-        return status
-    try:
-        _client("s3").put_object(Bucket=_bucket(), Key=job_key(job.id), Body=encode_job(job))
-    except (ClientError, BotoCoreError) as error:
-        raise _unavailable() from error
-    _send(Run(job.id))
-    return {"id": job.id, "state": "queued"}
+    return _answered(lambda: _jobs().submit(job))
 
 
-def show(name: str) -> dict[str, Any]:
+def show(name: str) -> Status:
     """What became of a job. Raises Problem."""
-    job = _checked(name)
-    status = _status(job)
-    if status:
-        return status
-    if _read(job_key(job)) is None:
-        raise Problem(404, "no_job", "there is no job of this id")
-    return {"id": job, "state": "queued"}
+    return _there(_answered(lambda: _jobs().status(unquote(name))))
 
 
-def cancel(name: str) -> dict[str, Any]:
+def cancel(name: str) -> Status:
     """Have a job ended. Raises Problem."""
-    told = show(name)
-    if told.get("state") in ("queued", "running"):
-        _send(Cancel(told["id"]))
-    return told
+    return _there(_answered(lambda: _jobs().cancel(unquote(name))))
 
 
-def _checked(name: str) -> str:
+def _there(status: Status | None) -> Status:
+    if status is None:
+        raise Problem(404, "no_job", "there is no job of this id")
+    return status
+
+
+def _answered(ask: Callable[[], T]) -> T:
     try:
-        return checked_id(unquote(name))
+        return ask()
     except JobError as error:
         raise Problem(400, "bad_id", str(error)) from error
-
-
-def _status(job: str) -> dict[str, Any] | None:
-    found = _read(status_key(job))
-    return None if found is None else dict(json.loads(found))
-
-
-def _read(key: str) -> bytes | None:
-    try:
-        return bytes(_client("s3").get_object(Bucket=_bucket(), Key=key)["Body"].read())
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-            return None
-        raise _unavailable() from error
-    except BotoCoreError as error:
-        raise _unavailable() from error
-
-
-def _send(request: Request) -> None:
-    try:
-        _client("sqs").send_message(QueueUrl=os.environ["FASTSLOW_QUEUE"], MessageBody=encode_request(request))
-    except (ClientError, BotoCoreError) as error:
-        raise _unavailable() from error
-
-
-def _bucket() -> str:
-    return os.environ["FASTSLOW_RESULTS_BUCKET"]
-
-
-def _unavailable() -> Problem:
-    message = "the bucket or the queue of jobs does not answer; try again"
-    return Problem(503, "unavailable", message, {"Retry-After": "2"})
+    except BackendError as error:
+        message = "the bucket or the queue of jobs does not answer; try again"
+        raise Problem(503, "unavailable", message, {"Retry-After": "2"}) from error

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
 from mu.errors import BackendError
-from mu.service.settings import Settings
 
 __all__ = ["Cloud", "Message"]
 
@@ -29,15 +28,17 @@ class Message(NamedTuple):
 
 
 class Cloud:
-    """The bucket of results, the queues and the account. May be used by several threads. Raises BackendError."""
+    """The bucket of results, the queues and the account. May be used by several threads. Raises BackendError.
 
-    def __init__(self, settings: Settings, session: Session | None = None) -> None:
-        session = session or Session()
-        config = Config(retries={"mode": "standard", "max_attempts": 4}, read_timeout=_WAIT_S + 10, connect_timeout=5)
-        self._s3, self._sqs, self._lambda = (
-            session.create_client(service, config=config) for service in ("s3", "sqs", "lambda")
-        )
-        self._bucket, self._queue, self._refused = settings.results_bucket, settings.queue, settings.refused_queue
+    `client` makes a client of boto3 for a service; by default one for the environment's credentials and region.
+    """
+
+    def __init__(
+        self, results_bucket: str, queue: str, refused_queue: str = "", client: Callable[[str], Any] | None = None
+    ) -> None:
+        client = client or _clients()
+        self._s3, self._sqs, self._lambda = (client(service) for service in ("s3", "sqs", "lambda"))
+        self._bucket, self._queue, self._refused = results_bucket, queue, refused_queue
 
     def url(self, key: str) -> str:
         """The address of an object, or of all whose keys begin so."""
@@ -76,6 +77,22 @@ class Cloud:
 
         return _asked(self.url(prefix), ask)
 
+    def folders(self, prefix: str) -> list[str]:
+        """What comes next after a prefix that ends with `/` in the keys that begin so, up to the next `/`."""
+
+        def ask() -> list[str]:
+            pages = self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=prefix, Delimiter="/"
+            )
+            found = [each["Prefix"] for page in pages for each in page.get("CommonPrefixes", [])]
+            return [each.removeprefix(prefix).rstrip("/") for each in found]
+
+        return _asked(self.url(prefix), ask)
+
+    def ask(self, body: str) -> None:
+        """Put a message into the queue."""
+        _asked(self._queue, lambda: self._sqs.send_message(QueueUrl=self._queue, MessageBody=body))
+
     def messages(self) -> list[Message]:
         """Messages, as soon as there are some; none after a while."""
 
@@ -113,6 +130,13 @@ class Cloud:
             return int(self._lambda.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"])
 
         return _asked("the account's limits", ask)
+
+
+def _clients() -> Callable[[str], Any]:
+    """Clients for what the environment names: its credentials, its region."""
+    session = Session()
+    config = Config(retries={"mode": "standard", "max_attempts": 4}, read_timeout=_WAIT_S + 10, connect_timeout=5)
+    return lambda service: session.create_client(service, config=config)
 
 
 def _asked(what: str, ask: Callable[[], T]) -> T:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from mu.core.instructions import Entry, Outcome, TaskFailed, TryLost
+from mu.errors import BackendError
 from mu.job import Job, Key
 from mu.ledger import Ledger, Loaded, decode_entry, encode_entry
 from mu.service.cloud import Cloud
@@ -48,30 +49,42 @@ def open_ledger(
     folder.mkdir(parents=True, exist_ok=True)
     here = max((int(match[1]) for path in folder.iterdir() if (match := _NAME.match(path.name))), default=0)
     there, copies = Vault.newest(cloud, job.id)
-    generation, kept, epoch = max(here, there), {}, 0
+
+    def opened(generation: int, copied: int) -> Opened:
+        vault = Vault(cloud, job.id, generation, copied)
+        ledger = Ledger(_path(folder, generation), job, wake=wake, copy=vault.copy)
+        return Opened(ledger, vault, ledger.load())
+
     if there > here:
         entries: Sequence[Entry] = tuple(decode_entry(record) for record in Vault.records(cloud, copies))
-        messages_there = False
-    elif here:
-        with Ledger(_path(folder, here), job) as ledger:
-            kept = {key: value for key in _KEPT if (value := ledger.kept(key)) is not None}
-            _, entries, epoch = ledger.load()
+        holds = _what_holds(job, entries, again=again, messages_there=False)
+        _begin(_path(folder, there + 1), job, holds, {})
+        made = opened(there + 1, 0)
     else:
-        generation, entries = 1, ()
-    holds = _what_holds(job, entries, again=again, messages_there=messages_there)
-    if there > here or holds != tuple(entries):
-        generation += 1
-        _begin(_path(folder, generation), job, holds, {**kept, "epoch": msgspec.msgpack.encode(epoch)})
-    vault = Vault(cloud, job.id, generation, Vault.held(cloud, copies) if generation == there else 0)
-    ledger = Ledger(_path(folder, generation), job, wake=wake, copy=vault.copy)
-    loaded = ledger.load()
-    vault.copy(1, [encode_entry(entry) for entry in loaded.entries])
-    vault.flush()
-    vault.forget_others()
+        made = opened(here or 1, Vault.held(cloud, copies) if there == here else 0)
+        ledger, loaded = made.ledger, made.loaded
+        holds = _what_holds(job, loaded.entries, again=again, messages_there=messages_there)
+        if holds != tuple(loaded.entries):
+            kept = {key: value for key in _KEPT if (value := ledger.kept(key)) is not None}
+            ledger.close()
+            _begin(_path(folder, here + 1), job, holds, {**kept, "epoch": msgspec.msgpack.encode(loaded.epoch)})
+            made = opened(here + 1, 0)
+    try:
+        _catch_up(made, folder)
+    except BackendError:
+        made.ledger.close()
+        raise
+    return made
+
+
+def _catch_up(made: Opened, folder: Path) -> None:
+    """Have all of it in S3, and nothing of the generations before it anywhere."""
+    made.vault.copy(1, [encode_entry(entry) for entry in made.loaded.entries])
+    made.vault.flush()
+    made.vault.forget_others()
     for path in folder.iterdir():
-        if (match := _NAME.match(path.name)) and int(match[1]) < generation:
+        if (match := _NAME.match(path.name)) and int(match[1]) < made.vault.generation:
             path.unlink()
-    return Opened(ledger, vault, loaded)
 
 
 def _what_holds(job: Job, entries: Sequence[Entry], *, again: bool, messages_there: bool) -> tuple[Entry, ...]:

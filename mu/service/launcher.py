@@ -118,18 +118,15 @@ class Lambda:
 
 
 class ForJob:
-    """`mu.server.Launcher` for one job, whose objects are in `store`.
+    """`mu.server.Launcher` for one job. Lambda cannot end a call: a worker that is not wanted hears so and leaves."""
 
-    Lambda cannot end a call: a worker that is not wanted hears so and leaves.
-    """
-
-    def __init__(self, workers: Lambda, store: str) -> None:
-        self._workers, self._store = workers, store
+    def __init__(self, workers: Lambda) -> None:
+        self._workers = workers
         self.launched = 0
 
     async def launch(self, invitation: Invitation, ended: Callable[[str], None]) -> None:
         """Start a worker; `ended` is never called, for Lambda does not say. Raises LaunchRefused."""
-        await self._workers.launch(msgspec.structs.replace(invitation, store=self._store))
+        await self._workers.launch(invitation)
         self.launched += 1
 
     async def cancel(self, worker: int) -> None:

@@ -34,6 +34,9 @@ __all__ = [
     "encode_request",
     "job_from_json",
     "job_key",
+    "job_prefix",
+    "job_to_json",
+    "jobs_prefix",
     "ledger_prefix",
     "read_request",
     "running_key",
@@ -108,6 +111,14 @@ def job_from_json(body: str | bytes, programs: Sequence[str]) -> Job:
     return job
 
 
+def job_to_json(job: Job) -> bytes:
+    """A job as it is handed in. Raises JobError for arguments that JSON cannot hold."""
+    body = msgspec.json.encode(msgspec.msgpack.decode(encode_job(job)))
+    if decode_job(msgspec.msgpack.encode(msgspec.json.decode(body))).id != job.id:
+        raise JobError(f"the arguments of {job.name} are no JSON: bytes belong into the store")
+    return body
+
+
 def encode_job(job: Job) -> bytes:
     """A job as it lies in the bucket."""
     return msgspec.msgpack.encode(job)
@@ -132,6 +143,16 @@ def checked_id(text: str) -> str:
 def running_key(job: str = "") -> str:
     """Where it is said that the job was taken and is not over; without a job, what such keys begin with."""
     return f"jobs/running/{job}"
+
+
+def jobs_prefix() -> str:
+    """What the keys of all jobs begin with."""
+    return "jobs/"
+
+
+def job_prefix(job: str) -> str:
+    """What the keys of all that belongs to a job begin with."""
+    return f"jobs/{job}/"
 
 
 def job_key(job: str) -> str:

@@ -70,6 +70,15 @@ class Service:
             except BackendError as error:
                 log.warning("the queue: %s", error)
                 self._stopping.wait(_PAUSE_S)
+            except Exception as error:
+                log.exception("a message could not be heard")
+                self._break(error, loop)
+                return
+
+    def _break(self, error: Exception, loop: asyncio.AbstractEventLoop) -> None:
+        """End the service, since something is not as it can be; whoever starts it again finds all as it was."""
+        self._broken = error
+        loop.call_soon_threadsafe(self._over.set)
 
     async def hear(self, message: Message) -> None:
         """Do what a message asks, then take it out of the queue. What fails is asked again by the queue itself."""
@@ -79,16 +88,19 @@ class Service:
             log.warning("a message was laid aside: %s", error)
             await asyncio.to_thread(self._cloud.refuse, message, str(error))
             return
-        match request:
-            case Run(job):
-                reason = await self._take(job, message.sent)
-                if reason:
-                    log.warning("%s was laid aside: %s", job, reason)
-                    await asyncio.to_thread(self._cloud.refuse, message, reason)
-                    return
-            case Cancel(job):
-                await self._cancel(job, message.sent)
-        await asyncio.to_thread(self._cloud.done, message)
+        try:
+            match request:
+                case Run(job):
+                    reason = await self._take(job, message.sent)
+                case Cancel(job):
+                    reason = await self._cancel(job, message.sent)
+        except JobError as error:  # what lies in the bucket is no status
+            reason = str(error)
+        if reason:
+            log.warning("%s was laid aside: %s", request, reason)
+            await asyncio.to_thread(self._cloud.refuse, message, reason)
+        else:
+            await asyncio.to_thread(self._cloud.done, message)
 
     async def _take(self, job: str, sent: float) -> str:
         """Take up a job that is asked for; why it cannot be, or nothing."""
@@ -139,8 +151,7 @@ class Service:
             status = await taken.run()
         except Exception as error:
             log.exception("%s: its coordinator ended", job)
-            self._broken = error
-            self._over.set()  # whoever starts us again finds all as it was
+            self._break(error, asyncio.get_running_loop())
             return
         finally:
             del self._jobs[job], self._running[job]
@@ -160,15 +171,16 @@ class Service:
                 self._waiting.appendleft((name, again))
                 await asyncio.sleep(_PAUSE_S)
 
-    async def _cancel(self, job: str, sent: float) -> None:
+    async def _cancel(self, job: str, sent: float) -> str:
         if job in self._jobs:
             self._jobs[job].cancel()
-            return
+            return ""
         self._waiting = deque(each for each in self._waiting if each[0] != job)
         status = await self._status(job) or Status(id=job, state="queued")
         if status.state not in OVER:
             ended = msgspec.structs.replace(status, state="cancelled", reason="before it began", updated=sent)
             await asyncio.to_thread(self._write, ended)
+        return ""
 
     def _share(self) -> None:
         """Split the workers anew."""

@@ -38,31 +38,29 @@ class Taken:
     ) -> None:
         self.job = job
         self._before, self._cloud, self._server, self._folder = before, cloud, server, folder / job.id
-        self._launcher = ForJob(workers, cloud.url(store_prefix(job.id)))
+        self._launcher = ForJob(workers)
         self._hosted: HostedJob | None = None
 
     async def begin(self, *, again: bool) -> None:
         """Open the ledger and let workers come. When this returns the job survives us. Raises MuError."""
+        opened = await self._open(again=again, messages_there=True)
         try:
-            await self._begin(again=again, messages_there=True)
+            self._hosted = self._host(opened)
         except BackendError as error:
-            log.warning("%s: %s: its messages are sent again", self.job.id, error)
-            await self._begin(again=again, messages_there=False)
+            log.warning("%s: %s: what it was sent is sent again", self.job.id, error)
+            opened.ledger.close()
+            opened = await self._open(again=again, messages_there=False)
+            self._hosted = self._host(opened)
+        self._opened = opened
 
-    async def _begin(self, *, again: bool, messages_there: bool) -> None:
+    async def _open(self, *, again: bool, messages_there: bool) -> Opened:
         def wake() -> None:
             if self._hosted is not None:
                 self._hosted.wake()
 
-        opened = await asyncio.to_thread(
+        return await asyncio.to_thread(
             open_ledger, self._cloud, self.job, self._folder, wake=wake, again=again, messages_there=messages_there
         )
-        try:
-            self._hosted = self._host(opened)
-        except MuError:
-            opened.ledger.close()
-            raise
-        self._opened = opened
 
     def _host(self, opened: Opened) -> HostedJob:
         ledger, loaded = opened.ledger, opened.loaded
@@ -73,9 +71,10 @@ class Taken:
             ledger.keep("keys", keys.dump())
         self._record = Record(self.job, now)
         self._record.restored(loaded.entries, now)
-        self._epoch = loaded.epoch
+        self._epoch, self._began = loaded.epoch, self._before.began or time.time()
         return self._server.host(
             Coordinator.restore(self.job, loaded.entries, epoch=loaded.epoch, now=now),
+            store=self._cloud.url(store_prefix(self.job.id)),
             launcher=self._launcher,
             folder=self._folder / "messages",
             keys=keys,
@@ -152,7 +151,7 @@ class Taken:
             self._before,
             state=state,
             reason=reason,
-            began=self._before.began or time.time(),
+            began=self._began,
             updated=time.time(),
             epoch=self._epoch,
             launched=self._before.launched + self._launcher.launched,

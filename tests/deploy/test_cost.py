@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from deploy import cost
 from functions.telemetry import METRICS
 
@@ -69,3 +71,14 @@ def test_what_settings_add_has_its_price(tmp_path: Path) -> None:
     assert round(lines["1 NAT gateways"] or 0, 2) == 32.85
     assert round(lines["interface endpoints in 2 zones"] or 0, 2) == 14.60
     assert round(lines["snapshot of x-fast, for each version that is kept"] or 0, 1) == 7.9
+
+
+def test_a_job_costs_what_its_parts_do() -> None:
+    fleet = cost.Fleet(1024, "arm64", "t4g.small")
+    work = cost.Work(worker_s=3600, launched=1_000_000, wall_s=3600, objects=1_000_000, message_bytes=10**9)
+    lines = cost.of_job(work, fleet)
+    assert [round(line.dollars or 0, 4) for line in lines] == [0.048, 0.2, 5.436, 0.02, 0.0168]
+    assert cost.dollars(lines) == pytest.approx(5.7208, abs=1e-4)
+    assert cost.of_job(work, cost.Fleet(1024, "arm64", "x9.huge"))[-1].dollars is None
+    lost = cost.of_job(cost.Work(7200, 1_000_000, 3600, 1_000_000, 10**9), fleet)
+    assert cost.dollars(lost) > cost.dollars(lines), "lost workers are paid for, too"

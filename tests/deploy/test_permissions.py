@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -19,6 +21,8 @@ from botocore.exceptions import ClientError
 
 from deploy import interpreters, local, tools
 from deploy.errors import ToolMissing
+from mu.service.requests import Run, encode_job, encode_request, job_key, status_key, store_prefix
+from pipelines.probe import probe_job, probe_results
 
 pytestmark = pytest.mark.timeout(900)  # the first one builds the packages
 HOME = tools.ROOT / "build" / f"local-strict-{os.environ.get('PYTEST_XDIST_WORKER', 'tested')}"
@@ -103,6 +107,23 @@ def test_a_role_can_do_its_work_and_nothing_else(stack: local.Running, who: str)
     met = {each: attempt(stack, who, *each) for each in everything}
     assert {each for each, came in met.items() if came == "allowed"} == MAY[who]
     assert {came for came in met.values() if came != "allowed"} <= {"AccessDenied", "AccessDeniedException"}
+
+
+def test_a_job_is_done_with_the_permissions_there_are(stack: local.Running) -> None:
+    job, s3 = probe_job(3, work_s=0.01), local.client("s3", stack)
+    bucket = stack.outputs["ResultsBucket"]
+    s3.put_object(Bucket=bucket, Key=job_key(job.id), Body=encode_job(job))
+    local.client("sqs", stack).send_message(
+        QueueUrl=stack.outputs["JobsQueue"], MessageBody=encode_request(Run(job.id))
+    )
+    end, told = time.monotonic() + 200, ""
+    while '"state":"done"' not in told:
+        assert time.monotonic() < end, (told, (HOME / "coordinator.log").read_text()[-2000:])
+        time.sleep(0.2)
+        with suppress(ClientError):
+            told = s3.get_object(Bucket=bucket, Key=status_key(job.id))["Body"].read().decode()
+    found = s3.list_objects_v2(Bucket=bucket, Prefix=store_prefix(job.id))["Contents"]
+    assert len(found) == len(probe_results(3))
 
 
 def test_without_its_permission_the_warm_up_fails_and_nothing_else(stack: local.Running) -> None:

@@ -65,14 +65,16 @@ def test_doctor_finds_it_deployed_and_in_order(stack: local.Running) -> None:
 
 def test_a_second_up_has_nothing_to_do(stack: local.Running) -> None:
     said: list[str] = []
-    assert local.up(SETTINGS, said.append, HOME) == stack
+    again = local.up(SETTINGS, said.append, HOME)
+    assert (again.cloud, again.pool, again.outputs) == (stack.cloud, stack.pool, stack.outputs)
+    assert again.coordinates
     assert said == ["nothing changed since it was deployed"]
 
 
-def test_workers_say_that_they_have_no_jobs_yet(stack: local.Running) -> None:
+def test_workers_come_by_invitation_alone(stack: local.Running) -> None:
     answer = local.client("lambda", stack).invoke(FunctionName="fastslow-worker-0", Payload=b"{}")
     assert answer["FunctionError"]
-    assert b"NoJobsYet" in answer["Payload"].read()
+    assert b"JobError" in answer["Payload"].read()
     log = local.logs(HOME)["fastslow-worker-0"].read_text()
     assert "START RequestId" in log
     assert "Init Duration" in log

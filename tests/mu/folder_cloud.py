@@ -91,7 +91,7 @@ class Processes:
         self._running: list[subprocess.Popen[bytes]] = []
 
     def invoke(self, function: str, event: bytes) -> Answer:
-        self._running = [each for each in self._running if each.poll() is None]
+        self._running = [each for each in self._running if each.poll() is None]  # and no zombie is left
         log = (self._folder / "workers.log").open("ab")
         with log:
             process = subprocess.Popen(
@@ -105,13 +105,24 @@ class Processes:
             pids.write(f"{process.pid}\n")
         return Answer(202, "")
 
+    def end(self) -> None:
+        """Wait until all have left; end who does not."""
+        for each in self._running:
+            try:
+                each.wait(20)
+            except subprocess.TimeoutExpired:
+                each.kill()
+                each.wait()
 
-async def serve(folder: Path, port: int, over: asyncio.Event, concurrency: int = 4) -> None:
-    """A service on the folder, until `over` is set."""
+
+async def serve(folder: Path, port: int, over: asyncio.Event, concurrency: int = 4) -> Processes:
+    """A service on the folder, until `over` is set; its workers, which may still be there."""
     settings = Settings(queue="q", refused_queue="r", results_bucket="b", workers="w", state=str(folder / "state"))
-    workers = Lambda(["w"], Processes(folder).invoke)
+    processes = Processes(folder)
+    workers = Lambda(["w"], processes.invoke)
     async with Server("127.0.0.1", port) as server:
         await Service(settings, FolderCloud(folder), server, workers, concurrency).run(over)  # type: ignore[arg-type]
+    return processes
 
 
 async def _main() -> None:

@@ -19,7 +19,9 @@ from mu.service.launcher import Answer, ForJob, Lambda, invoker
 from mu.service.shares import shares
 from mu.wire import Invitation
 
-INVITATION = Invitation("10.0.0.1:8443", "job-0123456789abcdef", 3, "secret token", "certificate")
+INVITATION = Invitation(
+    "10.0.0.1:8443", "job-0123456789abcdef", 3, "secret token", "certificate", "s3://results/jobs/x/store/"
+)
 
 
 class Clock:
@@ -125,7 +127,7 @@ def test_a_call_is_signed_asynchronous_and_has_nothing_secret_but_the_token(monk
         monkeypatch.setenv(name, value)
     try:
         invoke = invoker()
-        workers = ForJob(Lambda(["good"], invoke), "s3://results/jobs/x/store/")
+        workers = ForJob(Lambda(["good"], invoke))
         asyncio.run(workers.launch(INVITATION, lambda _: None))
         assert invoke("none", b"{}").status == 404
     finally:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mu import Job, JobError, Task
+from mu import Job, JobError, Task, argument
 from mu.service.requests import (
     LARGEST_MESSAGE,
     Cancel,
@@ -20,8 +20,10 @@ from mu.service.requests import (
     encode_job,
     encode_request,
     job_from_json,
+    job_to_json,
     read_request,
 )
+from pipelines.probe import probe_job
 
 JOB = Job("some/film", (Task("a", "pipelines.x:y"),))
 VALUES: st.SearchStrategy[Any] = st.recursive(
@@ -39,6 +41,13 @@ def test_requests_come_back_as_they_were() -> None:
     for request in (Run(JOB.id), Cancel(JOB.id)):
         assert read_request(encode_request(request)) == request
     assert decode_job(encode_job(JOB)).id == JOB.id == checked_id(JOB.id)
+
+
+def test_a_job_goes_through_json() -> None:
+    job = probe_job(4)
+    assert job_from_json(job_to_json(job), ["pipelines."]) == job
+    with pytest.raises(JobError, match="bytes belong into the store"):
+        job_to_json(Job("x", (Task("a", "pipelines.x:y", argument(b"bytes")),)))
 
 
 @given(st.text() | st.binary() | SHAPED.map(json.dumps))

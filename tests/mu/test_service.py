@@ -116,7 +116,7 @@ def test_two_jobs_beside_each_other_and_what_is_left(tmp_path: Path) -> None:
             assert not serving.done(), serving.exception()
             await asyncio.sleep(0.05)
         over.set()
-        await serving
+        (await serving).end()
 
     asyncio.run(run())
     for job in jobs:

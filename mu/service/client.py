@@ -1,0 +1,94 @@
+"""What can be asked about jobs, by whoever may reach the bucket and the queue: the API's function, the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from mu.errors import JobError
+from mu.job import Job
+from mu.service.cloud import Cloud
+from mu.service.requests import (
+    Cancel,
+    Run,
+    checked_id,
+    encode_job,
+    encode_request,
+    job_key,
+    job_prefix,
+    jobs_prefix,
+    status_key,
+)
+from mu.service.status import OVER, Status, decode_status
+
+__all__ = ["Jobs"]
+
+_AT_ONCE = 16
+
+
+class Jobs:
+    """The jobs of a service. Every method raises BackendError; JobError for an id that is none."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def submit(self, job: Job) -> Status:
+        """Take a job: into the bucket first, then its id into the queue. One that is done, or under way, stays so."""
+        status = self._status(job.id)
+        if status and status.state not in ("cancelled", "failed", "refused"):
+            return status
+        self._cloud.write(job_key(job.id), encode_job(job))
+        self._cloud.ask(encode_request(Run(job.id)))
+        return Status(id=job.id, name=job.name, state="queued")
+
+    def status(self, job: str) -> Status | None:
+        """What became of a job; None if there is none of this id."""
+        found = self._status(checked_id(job))
+        if found is None and self._cloud.read(job_key(job)) is not None:
+            found = Status(id=job, state="queued")
+        return found
+
+    def resume(self, job: str) -> Status | None:
+        """Let a job that failed or was cancelled go on from what it has; what it was before."""
+        status = self.status(job)
+        if status and status.state in ("cancelled", "failed"):
+            self._cloud.ask(encode_request(Run(job)))
+        return status
+
+    def cancel(self, job: str) -> Status | None:
+        """Have a job ended; what it was before."""
+        status = self.status(job)
+        if status and status.state not in OVER:
+            self._cloud.ask(encode_request(Cancel(job)))
+        return status
+
+    def all(self) -> list[Status]:
+        """All jobs, the newest last."""
+        names = []
+        for name in self._cloud.folders(jobs_prefix()):
+            try:
+                names.append(checked_id(name))
+            except JobError:
+                continue  # the folder of those that run
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = [status for status in pool.map(self.status, names) if status]
+        return sorted(found, key=lambda status: (status.began or float("inf"), status.id))
+
+    def clean(self, job: str, sure: Callable[[Status, int], bool]) -> int:
+        """Delete all that is left of a job, if `sure` of its status and so many objects; how many were deleted.
+
+        Raises JobError for a job that is not over.
+        """
+        status = self.status(job)
+        if status is None or status.state not in OVER:
+            raise JobError(f"{job} is {status.state if status else 'not there'}, so nothing of it is deleted")
+        keys = self._cloud.keys(job_prefix(job))
+        if not sure(status, len(keys)):
+            return 0
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(self._cloud.delete, keys))
+        return len(keys)
+
+    def _status(self, job: str) -> Status | None:
+        data = self._cloud.read(status_key(job))
+        return None if data is None else decode_status(data)
