@@ -201,6 +201,9 @@ class Line:
         except MemoryError:
             told = "there is no memory for the message that comes"
             self._end(Ended(told, BackendError(told)))
+        except Exception as error:  # noqa: BLE001  the program's thread waits for this one, and must hear of its end
+            told = f"the connection to {self._host}:{self._port} cannot be: {type(error).__name__}: {error}"
+            self._end(Ended(told, BackendError(told)))
         with self._lock:
             closed = self._lock.wait_for(lambda: self._closed, self._grace_s)
         if not closed:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mu.errors import ProtocolError
+from mu.errors import BackendError, ProtocolError
 from mu.store.folder import FolderStore
 from mu.wire import Accepted, Alive, Assigned, Deliver, Done, Goodbye, Hello, Room, ToWorker, Welcome, encode
 from mu.worker.work import work
@@ -77,6 +77,13 @@ def test_nobody_else_is_believed(scripted: Scripted, tmp_path: Path) -> None:
     other.close()
     with pytest.raises(ProtocolError, match="no certificate"):
         work(msgspec.structs.replace(scripted.invitation, ca="nonsense"), FolderStore("unused"))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "a..b:1", f"{'a' * 80}:1", "\0:1"])
+def test_an_address_that_cannot_be_ends_a_worker(scripted: Scripted, address: str) -> None:
+    invitation = msgspec.structs.replace(scripted.invitation, address=address)
+    with pytest.raises(BackendError):
+        work(invitation, FolderStore("unused"), reconnect_s=0.1)
 
 
 def start(stdin: bytes) -> subprocess.Popen[bytes]:
