@@ -365,8 +365,9 @@ class Coordinator:
 
     def _watch(self, worker: Worker) -> None:
         """Look after a worker when patience with it may end."""
-        if patience := self._patience(worker):
-            worker.watched = worker.since + patience
+        patience = self._patience(worker)
+        worker.watched = worker.since + patience if patience else None
+        if worker.watched is not None:
             heapq.heappush(self._deadlines, (worker.watched, worker.number))
 
     def _time_passed(self, now: float) -> None:

@@ -80,8 +80,8 @@ class Worker:
     since: float
     """When it was launched, heard of last, or its connection broke."""
     run: Run | None = None
-    watched: float = 0.0
-    """When to look after it."""
+    watched: float | None = None
+    """When to look after it; None if nobody minds."""
     broke: str = ""
     """How its connection broke."""
 

@@ -135,6 +135,13 @@ def test_throttled_launches_keep_no_task_from_a_worker_that_is_there() -> None:
     ]
 
 
+def test_without_a_lease_nobody_minds_silence() -> None:
+    core = coordinator(Task("a", "p:a"), lease_s=0, launch_s=5)
+    tell(core, TimePassed(), Connected(1))
+    assert tell(core, TimePassed(), now=1000.0) == []
+    assert core.next_deadline() is None
+
+
 def test_fewer_workers_are_allowed() -> None:
     core = coordinator(*(Task(f"t{number}", "p:t") for number in range(4)), workers=3)
     tell(core, TimePassed(), Connected(1), Connected(2))

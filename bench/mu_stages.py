@@ -1,0 +1,132 @@
+"""What the stages of a 4K chunk cost on this machine, as `fastslow encode` runs them: `python -m bench.mu_stages`.
+
+The film is a 720p clip, nine copies of it to a picture: the detail and the motion of real pictures, 3840x2160 pixels.
+Processor time, so that a busy machine matters less.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from statistics import median
+from typing import TypeVar
+
+import numpy as np
+
+import codec
+from bench.clips import frames
+from bench.table import Row, show
+from pipelines import libvpx
+from pipelines.encode.plan import Settings
+
+__all__ = ["Stages", "measure", "rows"]
+
+N = 6
+TILES = 3
+ROUNDS = 3
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Processor seconds of a 4K frame, and bytes."""
+
+    search: float
+    """libvpx, both passes."""
+    parse: float
+    first: float
+    """Of the first frame of a chunk that continues a chain: encoded anew."""
+    rebase: float
+    pack: float
+    """Of a state: to bytes, and from bytes."""
+    state_bytes: int
+    raw_bytes: int
+    coded_bytes: int
+
+
+def measure(rounds: int = ROUNDS) -> Stages:
+    """Encode two chunks of a chain, so often; the median of each stage of the second."""
+    images = [_tiled(image) for image in frames("bigbuckbunny", 2 * N)]
+    one, other = images[:N], images[N:]
+    state = _rebased(one, _parsed(_searched(one)), None)[0]
+    rounds_of = [_round(other, state) for _ in range(rounds)]
+    return Stages(*(median(each) for each in zip(*rounds_of, strict=True)))
+
+
+def _round(images: list[codec.Image], state: codec.State) -> tuple[float, ...]:
+    search, packets = _timed(lambda: _searched(images))
+    parse, decisions = _timed(lambda: _parsed(packets))
+    pack, came = _timed(lambda: codec.State.from_bytes(state.to_bytes()))
+    whole, (_, sizes, first) = _timed(lambda: _rebased(images, decisions, came))
+    size = len(state.to_bytes())
+    raw = len(images[0].raster)
+    return search / N, parse / N, first, (whole - first) / (N - 1), pack, size, raw, sum(sizes) / N
+
+
+def _timed(work: Callable[[], Value]) -> tuple[float, Value]:
+    began = time.process_time()
+    value = work()
+    return time.process_time() - began, value
+
+
+def _searched(images: list[codec.Image]) -> list[libvpx.Packet]:
+    usual = Settings()
+    settings = libvpx.Settings(images[0].width, images[0].height, Fraction(24), usual.cq, usual.speed)
+    return libvpx.encode([memoryview(image.raster) for image in images], settings, lambda _: None, padded=True)
+
+
+def _parsed(packets: list[libvpx.Packet]) -> list[codec.Frame]:
+    state, decisions = None, []
+    for packet in packets:
+        decisions.append(codec.parse(state, packet.data, coefficients=False))
+        state = codec.advance(state, decisions[-1])
+    return decisions
+
+
+def _rebased(
+    images: list[codec.Image], decisions: list[codec.Frame], state: codec.State | None
+) -> tuple[codec.State, list[int], float]:
+    """The state at the end, the frames' sizes, and what the first frame took."""
+    policy, sizes, first = codec.Policy(), [], 0.0
+    usual = sorted(frame.header.quantizer_index for frame in decisions if not frame.key_frame)[(N - 1) // 2]
+    for number, (image, frame) in enumerate(zip(images, decisions, strict=True)):
+        began = time.process_time()
+        if number == 0 and state is not None:
+            everything = codec.Refresh(golden=True, altref=True)
+            made = codec.encode_frame(state, image, q_index=policy.first(usual, N), refresh=everything)
+        else:
+            made = codec.rebase_frame(state, image, frame, policy)
+        first = first or time.process_time() - began
+        state = made.state
+        sizes.append(len(made.data))
+    assert state is not None
+    return state, sizes, first
+
+
+def _tiled(image: codec.Image) -> codec.Image:
+    return codec.Image.from_planes(*(np.tile(plane, (TILES, TILES)) for plane in (image.y, image.u, image.v)))
+
+
+def rows() -> Iterator[Row]:
+    """A row a stage."""
+    stages = measure()
+    for what, seconds in (
+        ("search: libvpx, good, cpu-used 2, both passes", stages.search),
+        ("parse, without coefficients", stages.parse),
+        ("first frame of a chunk, encoded anew", stages.first),
+        ("rebase", stages.rebase),
+        ("a state to bytes and back", stages.pack),
+    ):
+        yield Row(f"{what}, a frame", f"{1000 * seconds:.0f}", 1000 * seconds, unit=" ms")
+    for what, size in (
+        ("a raw frame", stages.raw_bytes),
+        ("a state between chunks", stages.state_bytes),
+        ("a coded frame", stages.coded_bytes),
+    ):
+        yield Row(what, f"{size / 1e6:.2f}", size / 1e6, unit=" MB")
+
+
+if __name__ == "__main__":
+    show("Stages of a 4K chunk, one thread, processor time", rows())
