@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import click
@@ -12,6 +13,7 @@ from cli.processors import processors
 if TYPE_CHECKING:
     from pipelines.encode.aim import Aim
     from pipelines.encode.job import Report
+    from pipelines.encode.reading import Follow
 
 
 class BitRate(click.ParamType[float]):
@@ -95,6 +97,7 @@ class BitRate(click.ParamType[float]):
     metavar="PAGE",
     help="Write an .html page that shows how it went; with --measure beside plain libvpx, which takes its time.",
 )
+@click.option("--live", is_flag=True, help="Serve a page that follows the work, at an address of this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 def encode(
@@ -115,6 +118,7 @@ def encode(
     no_subtitles: bool,
     measure: bool,
     page: str | None,
+    live: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -147,7 +151,11 @@ def encode(
             first_frame=first_frame,
         )
         record = Record() if page else None
-        with _page_file(page, overwrite, (source, target)) as file, display(quiet) as progress:
+        with (
+            _page_file(page, overwrite, (source, target)) as file,
+            _followed(live) as follow,
+            display(quiet) as progress,
+        ):
             report = encode_file(
                 source,
                 target,
@@ -158,6 +166,7 @@ def encode(
                 subtitles=not no_subtitles,
                 watch=progress.stages,
                 record=record,
+                follow=follow,
                 aim=aim,
             )
             if measure:
@@ -185,6 +194,18 @@ def _page_file(page: str | None, overwrite: bool, others: tuple[str, ...]) -> Ab
     from pipelines.report.file import page_file
 
     return page_file(page, overwrite, others)
+
+
+@contextmanager
+def _followed(live: bool) -> Iterator[Follow | None]:
+    if not live:
+        yield None
+        return
+    from pipelines.encode.live import Live
+
+    with Live() as pages:
+        click.echo(f"fastslow: follow it at {pages.address}", err=True)
+        yield pages.begin
 
 
 def _aim(cq: int | None, **wanted: float | None) -> Aim | None:

@@ -23,7 +23,7 @@ from pipelines import libvpx
 from pipelines.encode.aim import MOST_ATTEMPTS, PROBES, Aim, Attempt, Hunt, coarseness
 from pipelines.encode.plan import Chunk, Settings, Task
 from pipelines.encode.progress import STAGES, Watch
-from pipelines.encode.reading import Reading, limits
+from pipelines.encode.reading import Follow, Reading, limits
 from pipelines.encode.record import Record
 from pipelines.encode.sink import Piece
 from pipelines.encode.tally import Tally
@@ -102,10 +102,18 @@ class AimedEncoder:
     """A film on its way to a bit rate or a quality; a context, since its shelves are files."""
 
     def __init__(
-        self, path: str, settings: Settings, aim: Aim, workers: int, folder: Path, watch: Watch, record: Record | None
+        self,
+        path: str,
+        settings: Settings,
+        aim: Aim,
+        workers: int,
+        folder: Path,
+        watch: Watch,
+        record: Record | None,
+        follow: Follow | None = None,
     ) -> None:
         self._path, self._settings, self._aim, self._workers = path, settings, aim, workers
-        self._watch, self._record, self._folder = watch, record, folder
+        self._watch, self._record, self._folder, self._follow = watch, record, folder, follow
         self._common, self._best = Shelf(folder), Shelf(folder)
         self._pieces: list[Piece] = []
         self.cpu_s = dict.fromkeys(STAGES, 0.0)
@@ -153,6 +161,7 @@ class AimedEncoder:
             collected,
             self._watch,
             self._record,
+            follow=self._follow,
             task=task,
             inputs=self._common,
             title=title,

@@ -14,7 +14,7 @@ import msgspec
 from pipelines.encode.join import Joiner, OutputFile, kind_of, open_others, warnings_of
 from pipelines.encode.plan import Chunk, Settings
 from pipelines.encode.progress import Watch
-from pipelines.encode.reading import Reading, limits
+from pipelines.encode.reading import Follow, Reading, limits
 from pipelines.encode.record import Record
 from pipelines.errors import OutputError, SettingsError
 from pipelines.media.source import Source
@@ -105,9 +105,10 @@ def encode_file(
     subtitles: bool = True,
     watch: Watch = lambda progress: None,
     record: Record | None = None,
+    follow: Follow | None = None,
     aim: Aim | None = None,
 ) -> Report:
-    """Encode a video file into a WebM, Matroska or IVF; `record` takes down how it went.
+    """Encode a video file into a WebM, Matroska or IVF; `record` takes down how it went, `follow` looks on.
 
     With an `aim` it is read several times, to hit a bit rate or a quality; `settings.cq` counts for nothing then.
 
@@ -124,11 +125,11 @@ def encode_file(
         joiner = Joiner(file, kind, lambda film: open_others(film, kind, sound, subtitles), record)
         try:
             if aim is None:
-                reading = Reading(source, settings, limits(workers), joiner, watch, record)
+                reading = Reading(source, settings, limits(workers), joiner, watch, record, follow=follow)
                 film, chunks = reading.run(), reading.chunks
                 made = _Made(film, chunks, reading.progress.damaged, reading.progress.cpu_s)
             else:
-                made = _aimed(source, settings, aim, workers, output.path.parent, joiner, watch, record)
+                made = _aimed(source, settings, aim, workers, output.path.parent, joiner, watch, record, follow)
             joiner.finish()
         finally:
             joiner.close()
@@ -177,11 +178,12 @@ def _aimed(
     joiner: Joiner,
     watch: Watch,
     record: Record | None,
+    follow: Follow | None,
 ) -> _Made:
     """Encode until it hits, then join the best attempt."""
     from pipelines.encode.aimed import AimedEncoder  # here, since it brings the codec's tables without need
 
-    with AimedEncoder(source, settings, aim, workers, folder, watch, record) as encoder:
+    with AimedEncoder(source, settings, aim, workers, folder, watch, record, follow) as encoder:
         film, hunt = encoder.run()
         joiner.begin(film)
         chunks = []

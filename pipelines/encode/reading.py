@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -13,6 +13,7 @@ import msgspec
 import mu
 from mu.core import events
 from mu.core import instructions as core
+from mu.local.shell import Observer
 from mu.wire import Progressed
 from pipelines import errors
 from pipelines.encode.plan import Chunk, Settings, Task
@@ -23,6 +24,8 @@ from pipelines.encode.sink import Piece, Sink
 from pipelines.media.source import Source
 
 _LEASE_S = 120.0
+Follow = Callable[[mu.Job, str], Observer]
+"""Who else looks on at a job, with what it is done for."""
 _source = msgspec.msgpack.Decoder(Source).decode
 _read = msgspec.msgpack.Decoder(ChunkRead).decode
 
@@ -48,7 +51,7 @@ def limits(workers: int, tries: int = 3) -> mu.Limits:
 class Reading:
     """Reads a film, does a task with every chunk, and gives the pieces to a sink in the order of the film.
 
-    `inputs` are what the task needs of an earlier reading.
+    `inputs` are what the task needs of an earlier reading; `follow` is asked who else looks on.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Reading:
         watch: Watch,
         record: Record | None = None,
         *,
+        follow: Follow | None = None,
         task: Task = Task(),  # noqa: B008  it cannot change
         inputs: Mapping[str, bytes] = MappingProxyType({}),
         title: str = "",
@@ -69,6 +73,7 @@ class Reading:
         """Those that were read."""
         self._job = mu.Job("encode", (reading(Film(path, settings, task)),), limits)
         self._sink, self._watch, self._record, self._inputs = sink, watch, record, inputs
+        self._observers: list[Observer] = [self] if follow is None else [self, follow(self._job, title)]
         self._source: Source | None = None
         self._reads: dict[int, ChunkRead] = {}
         self._results: dict[str, bytes] = {}
@@ -83,7 +88,7 @@ class Reading:
             mu.run(
                 self._job,
                 inputs=self._inputs,
-                watch=[self],
+                watch=self._observers,
                 on_object=self._take,
                 keep=False,
                 prepare=[ENCODE.partition(":")[0]],
