@@ -36,7 +36,7 @@ class Memory:
         self._slack = max(bound // 4, 8 * CHUNK)
         self._free: list[memoryview] = []
         self._oldest: dict[tuple[Movable, int], None] = {}
-        self._starved: list[Callable[[], None]] = []
+        self._starved: dict[Callable[[], None], None] = {}
 
     @property
     def full(self) -> bool:
@@ -65,13 +65,13 @@ class Memory:
         """Count it no more."""
         self.used -= size
         if self._starved and not self.full:
-            starved, self._starved = self._starved, []
+            starved, self._starved = self._starved, {}
             for call in starved:
                 call()
 
     def when_room(self, call: Callable[[], None]) -> None:
-        """Call this once it is not full any more."""
-        self._starved.append(call)
+        """Call this once it is not full any more; once, however often that is asked for."""
+        self._starved[call] = None
 
     def movable(self, part: Movable, number: int) -> None:
         """This could be moved to the disk."""

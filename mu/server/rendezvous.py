@@ -100,6 +100,7 @@ class Rendezvous:
     def keep(self, message: Message) -> None:
         """This is whole, and is the one to keep."""
         self._no_more_comes(message)
+        self.forget(message.key)
         self._whole[message.key] = message
         if message.size <= CHUNK and message.chunks and isinstance(message.chunks[0], bytes):
             if self.durable:

@@ -56,9 +56,11 @@ class Invited:
         self.ended: dict[int, Callable[[str], None]] = {}
         self.cancelled: set[int] = set()
         self.refuse: Exception | None = None
+        self.refused = 0
 
     async def launch(self, invitation: Invitation, ended: Callable[[str], None]) -> None:
         if self.refuse is not None:
+            self.refused += 1
             raise self.refuse
         self.ended[invitation.worker] = ended
         self.invitations.put_nowait(invitation)
