@@ -32,7 +32,7 @@ METRICS: Mapping[str, Mapping[str, str]] = {
 def tell(service: str, metrics: Mapping[str, float], **fields: object) -> None:
     """Write a line with metrics of METRICS, and whatever else helps."""
     units = [{"Name": name, "Unit": METRICS[service][name]} for name in metrics]
-    space = os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "fastslow")
+    space = os.environ.get("FASTSLOW_METRICS", "fastslow")
     about = {"Namespace": space, "Dimensions": [["service"]], "Metrics": units}
     aws = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [about] if metrics else []}
     sys.stdout.write(json.dumps({"_aws": aws, "service": service, **metrics, **fields}, default=str) + "\n")

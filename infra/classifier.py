@@ -46,8 +46,7 @@ class Classifier(Construct):
             environment={
                 "FASTSLOW_MODELS_BUCKET": models.bucket_name,
                 "FASTSLOW_CORS_ORIGIN": settings.cors,
-                "POWERTOOLS_SERVICE_NAME": "classify",
-                "POWERTOOLS_METRICS_NAMESPACE": settings.name,
+                "FASTSLOW_METRICS": settings.name,
             },
         )
         self.alias = lambda_.Alias(

@@ -31,7 +31,7 @@ class Dashboard(Construct):
         super().__init__(scope, name)
 
         def own(metric: str) -> cw.Metric:
-            # What the function counts itself, by its powertools.
+            # What the function counts itself (functions/telemetry.py).
             names = {"service": "classify"}
             return cw.Metric(namespace=prefix, metric_name=metric, dimensions_map=names, statistic="sum", period=MINUTE)
 

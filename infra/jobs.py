@@ -48,7 +48,6 @@ class Jobs(Construct):
                 "FASTSLOW_RESULTS_BUCKET": results.bucket_name,
                 "FASTSLOW_QUEUE": queue.jobs.queue_url,
                 "FASTSLOW_PROGRAMS": settings.programs,
-                "POWERTOOLS_SERVICE_NAME": "jobs",
                 **({"FASTSLOW_CORS_ORIGIN": settings.cors} if settings.cors else {}),
             },
         )

@@ -48,8 +48,7 @@ class Warmup(Construct):
             environment={
                 "FASTSLOW_WARM_FUNCTION": target.function_arn,
                 "FASTSLOW_WARM_COUNT": str(settings.warm),
-                "POWERTOOLS_SERVICE_NAME": "warmup",
-                "POWERTOOLS_METRICS_NAMESPACE": settings.name,
+                "FASTSLOW_METRICS": settings.name,
             },
         )
         events.Rule(

@@ -47,7 +47,7 @@ class Workers(Construct):
                 tracing=settings.tracing,
                 vpc=network.vpc,
                 security_group=network.workers,
-                environment={**environment, "POWERTOOLS_SERVICE_NAME": "worker"},
+                environment=environment,
             )
             for number in range(settings.workers)
         ]

@@ -24,6 +24,11 @@ LARGEST = 50_000_000
 """Pixels of a picture that is decoded: 8K video has 33 million; as RGB they take 150 MB."""
 
 Image.MAX_IMAGE_PIXELS = None  # it would count on the way in, and warn; we count before a pixel is decoded
+_MOST_WORK = 5_000_000_000
+"""Pixels times scans of a JPEG: some seconds of work. Encoders write about ten scans; each may have a dozen bytes, and
+goes over the whole picture."""
+_SCAN = b"\xff\xda"  # begins one, and is nowhere within its data
+
 _ORIENTATION = 0x0112  # of EXIF
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -56,16 +61,25 @@ def read(data: bytes, *, largest: int = LARGEST, wanted: tuple[int, int] | None 
     except (OSError, ValueError, SyntaxError, EOFError, zlib.error) as error:
         raise DamagedPicture("the picture's header is broken; send it again, or save it anew") from error
     _check_size(picture.size, largest)
+    if picture.format == "JPEG" and (scans := data.count(_SCAN)) * picture.width * picture.height > _MOST_WORK:
+        raise DamagedPicture(f"the picture is a JPEG in {scans:,} scans, which takes too long to decode; save it anew")
     try:
         if wanted:
             picture.draft("RGB", wanted)
         picture.load()
         turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1)) if "exif" in picture.info else None
         upright = picture.transpose(turn) if turn is not None else picture
-        return upright.convert("RGB")
+        return _eight_bits(upright).convert("RGB")
     except (OSError, ValueError, SyntaxError, EOFError, zlib.error, IndexError, TypeError, KeyError) as error:
         # Pillow's decoders tell of broken data in all these ways.
         raise DamagedPicture("the picture ends early or is broken; send it again, or save it anew") from error
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Grey of 16 bits as grey of 8, of which Pillow's `convert` would make white all that is over 255."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
 
 
 def _check_size(size: tuple[int, int] | None, largest: int) -> None:

@@ -81,7 +81,11 @@ def _picture(text: str) -> bytes:
         raise Problem(400, "no_image", "there is no picture; send one as the body, or in `image` as base64")
     if len(text) * 3 // 4 > LARGEST_PICTURE + 3:
         raise _too_large()
-    data = _decoded(text.partition(",")[2] if text.startswith("data:") else text)
+    if text.startswith("data:"):
+        about, _, text = text.partition(",")
+        if not (about.endswith(";base64") and text):
+            raise _not_base64()
+    data = _decoded(text)
     if len(data) > LARGEST_PICTURE:
         raise _too_large()
     return data
@@ -91,9 +95,12 @@ def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Problem(
-            400, "bad_base64", "`image` is not base64; encode the picture's bytes, without line breaks"
-        ) from error
+        raise _not_base64() from error
+
+
+def _not_base64() -> Problem:
+    how = "encode the picture's bytes with + and /, padded with =, without spaces or line breaks"
+    return Problem(400, "bad_base64", f"`image` is not base64; {how}")
 
 
 def _too_large() -> Problem:

@@ -65,7 +65,9 @@ def classify(request: Request, cold: bool) -> dict[str, Any]:
     manifest = model.manifest
     if request.model not in ("", manifest.name, f"{manifest.name}@{manifest.version}"):
         here = f"{manifest.name}@{manifest.version}"
-        raise Problem(404, "unknown_model", f"this model does not run here; {here} does, and so it is without `model`")
+        raise Problem(
+            404, "unknown_model", f"this model does not run here; ask for {here}, which does, or leave out `model`"
+        )
     ready = time.perf_counter()
     try:
         picture = read(request.image, wanted=least_size(manifest.input))

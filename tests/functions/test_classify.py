@@ -99,6 +99,9 @@ def test_a_picture_in_json_and_how_many_labels(store: Store) -> None:
         (as_json(b"x", model="x" * 65), 400, "bad_request"),
         (event("jpeg", picture(), queryStringParameters={"top": "many"}), 400, "bad_request"),
         (event("json", '{"image": "*not base64*"}'), 400, "bad_base64"),
+        (event("json", '{"image": "data:image/svg+xml,<svg/>"}'), 400, "bad_base64"),
+        (event("json", '{"image": "data:image/jpeg;base64,"}'), 400, "bad_base64"),
+        (event("json", '{"image": "QUJD\\nQUJD"}'), 400, "bad_base64"),
         (event("jpeg", "") | {"body": "abc", "isBase64Encoded": True}, 400, "bad_base64"),
         (event("jpeg", "\ufffd\ufffd"), 400, "not_binary"),
         (event("jpeg", b"hello, this is no picture"), 422, "not_an_image"),
@@ -165,7 +168,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def test_a_call_for_warmth_gets_the_model_and_classifies_nothing(
     store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "here")
+    monkeypatch.setenv("FASTSLOW_METRICS", "here")
     told = json.loads((EVENTS / "warmup.json").read_text())
     began = time.monotonic()
     first = entry.handler(told, CONTEXT)

@@ -47,7 +47,7 @@ class Lambda:
 def count(monkeypatch: pytest.MonkeyPatch) -> int:
     for name, value in {"WARM_FUNCTION": "arn", "WARM_COUNT": "8"}.items():
         monkeypatch.setenv(f"FASTSLOW_{name}", value)
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "fastslow")
+    monkeypatch.setenv("FASTSLOW_METRICS", "fastslow")
     monkeypatch.setattr(warmup, "HOLDS_MS", (100, 200))
     return 8
 

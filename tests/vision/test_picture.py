@@ -34,6 +34,23 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
     assert read(file.getvalue()).mode == "RGB"
 
 
+def test_grey_of_sixteen_bits_is_as_bright_as_grey_of_eight() -> None:
+    grey = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    file = io.BytesIO()
+    Image.fromarray(grey * 257).save(file, "PNG")
+    np.testing.assert_array_equal(np.asarray(read(file.getvalue()))[:, :, 0], grey)
+
+
+def test_a_jpeg_in_scans_without_end_is_refused() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (4000, 4000)).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    assert read(data, wanted=(100, 100)).mode == "RGB"
+    begins = data.rindex(b"\xff\xda")
+    with pytest.raises(DamagedPicture, match="scans"):
+        read(data[:-2] + data[begins:-2] * 1000 + data[-2:])
+
+
 def test_a_turned_picture_is_set_upright() -> None:
     image = Image.new("RGB", (64, 32))
     image.paste((250, 250, 250), (0, 0, 32, 32))
