@@ -32,6 +32,18 @@ LOGGED = {
     "functionMs": "$context.integrationLatency",
 }
 
+# What API Gateway refuses itself: our code, and what callers can do. deploy/pool/__main__.py says some of it, too.
+REFUSED = {
+    apigw.ResponseType.INVALID_API_KEY: ("no_key", "send a key that is valid here in the header x-api-key"),
+    apigw.ResponseType.MISSING_AUTHENTICATION_TOKEN: (
+        "no_such_path",
+        "nothing answers to this method and path, or the request wants a signature (SigV4) and has none",
+    ),
+    apigw.ResponseType.REQUEST_TOO_LARGE: ("too_large", "the request is too large; send less than 4.5 MB"),
+    apigw.ResponseType.THROTTLED: ("throttled", "too many requests at once; try again in a moment"),
+    apigw.ResponseType.QUOTA_EXCEEDED: ("quota", "this key has no requests left for today; try again tomorrow"),
+}
+
 
 class Api(Construct):
     """`POST /frames` with a picture, or with JSON that has one in base64; for holders of the key, or IAM principals.
@@ -132,17 +144,19 @@ class Api(Construct):
 
     def _errors(self, settings: Settings) -> None:
         """API Gateway's own answers have the form of the function's: a code, and what to do."""
-        headers = {"Access-Control-Allow-Origin": f"'{settings.cors}'"} if settings.cors else None
-        message = '"message":"$context.error.validationErrorString"'
+        headers = {"Access-Control-Allow-Origin": f"'{settings.cors}'"} if settings.cors else {}
+        later = {"Retry-After": "'1'"}
+        said = "$context.error.messageString"
         for kind, body in (
-            (apigw.ResponseType.BAD_REQUEST_BODY, f'{{"error":{{"code":"bad_json",{message}}}}}'),
-            (apigw.ResponseType.DEFAULT_4_XX, '{"error":{"code":"refused","message":$context.error.messageString}}'),
-            (apigw.ResponseType.DEFAULT_5_XX, '{"error":{"code":"failed","message":$context.error.messageString}}'),
+            *((kind, _problem(code, f'"{message}"')) for kind, (code, message) in REFUSED.items()),
+            (apigw.ResponseType.BAD_REQUEST_BODY, _problem("bad_json", '"$context.error.validationErrorString"')),
+            (apigw.ResponseType.DEFAULT_4_XX, _problem("refused", said)),
+            (apigw.ResponseType.DEFAULT_5_XX, _problem("failed", said)),
         ):
             self.rest.add_gateway_response(
                 f"Response{kind.response_type}",
                 type=kind,
-                response_headers=headers,
+                response_headers=headers | (later if kind is apigw.ResponseType.THROTTLED else {}),
                 templates={"application/json": body},
             )
 
@@ -176,6 +190,11 @@ class Api(Construct):
             self.rest,
             {f"IAM4[Policy::{LOGS_POLICY}]": "AWS's own for API Gateway's logs, for all APIs of an account"},
         )
+
+
+def _problem(code: str, message: str) -> str:
+    """The template of an answer; `message` is a string in JSON, or a variable that API Gateway makes one of."""
+    return f'{{"error":{{"code":"{code}","message":{message}}}}}'
 
 
 def _cors(settings: Settings) -> Any:

@@ -29,6 +29,8 @@ from deploy.pool.http import Request, Response, listen
 from deploy.pool.pool import Place, Pool, Throttled, TooLarge
 
 CREDENTIALS_S = 1800.0
+TOO_LARGE = ("too_large", "the request is too large; send less than 4.5 MB")
+THROTTLED = ("throttled", "too many requests at once; try again in a moment")
 
 
 class Service:
@@ -60,10 +62,12 @@ class Service:
         except KeyError as error:
             return _refused(400, "InvalidRequest", f"the header {error} is missing")
         except TooLarge as error:
+            if _from_api(request.body):
+                return _gateway(413, *TOO_LARGE)
             return _refused(413, "RequestEntityTooLargeException", str(error))
         except Throttled as error:
             if _from_api(request.body):
-                return _gateway(429, "refused", "Too Many Requests", {"Retry-After": "1"})
+                return _gateway(429, *THROTTLED, {"Retry-After": "1"})
             return _refused(429, "TooManyRequestsException", str(error))
         except (ClientError, BotoCoreError, OSError) as error:
             return _refused(502, "ServiceException", f"the function could not be fetched: {error}")
@@ -102,7 +106,7 @@ def _from_api(event: bytes) -> bool:
 
 
 def _gateway(status: int, code: str, message: str, more: Mapping[str, str] | None = None) -> Response:
-    """What API Gateway says when a function is throttled or fails, in the words that the stack gives it (infra/api.py).
+    """What API Gateway says when a call is too large, throttled or fails, in its words (infra/api.py).
 
     ministack would tell callers what is inside instead, unless it gets this as the function's own answer.
     """

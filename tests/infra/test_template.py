@@ -128,7 +128,10 @@ def test_pictures_are_binary_and_json_is_checked(template: Template) -> None:
     schemas = [each["Schema"] for each in template.all("ApiGateway::Model").values()]
     assert sorted(each["required"] for each in schemas) == [["image"], ["name", "tasks"]]
     posts = [each for (verb, _), each in methods(template).items() if verb == "POST"]
-    assert all(each["RequestModels"].keys() == {"application/json"} for each in posts)
+    (validator,) = template.all("ApiGateway::RequestValidator")
+    for post in posts:
+        assert post["RequestModels"].keys() == {"application/json"}
+        assert post["RequestValidatorId"] == {"Ref": validator}, "a model alone checks nothing"
 
 
 def test_errors_of_the_api_itself_are_json(template: Template) -> None:
@@ -138,6 +141,25 @@ def test_errors_of_the_api_itself_are_json(template: Template) -> None:
             "$context.error.validationErrorString", "why"
         )
         assert json.loads(filled)["error"].keys() == {"code", "message"}
+
+
+def test_each_refusal_of_the_api_has_its_code_and_says_what_to_do(template: Template) -> None:
+    told = {
+        each["ResponseType"]: json.loads(each["ResponseTemplates"]["application/json"])["error"]
+        for each in template.all("ApiGateway::GatewayResponse").values()
+        if "$context" not in json.dumps(each)
+    }
+    assert {kind: each["code"] for kind, each in told.items()} == {
+        "INVALID_API_KEY": "no_key",
+        "MISSING_AUTHENTICATION_TOKEN": "no_such_path",
+        "REQUEST_TOO_LARGE": "too_large",
+        "THROTTLED": "throttled",
+        "QUOTA_EXCEEDED": "quota",
+    }
+    # What this machine's environments say in place of API Gateway.
+    pool = pytest.importorskip("deploy.pool.__main__", reason="the pool needs the extra: pip install -e '.[aws]'")
+    assert tuple(told["REQUEST_TOO_LARGE"].values()) == pool.TOO_LARGE
+    assert tuple(told["THROTTLED"].values()) == pool.THROTTLED
 
 
 def test_the_access_log_is_json_without_what_is_secret(template: Template) -> None:
