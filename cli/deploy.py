@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -30,7 +32,8 @@ def deploy(settings: tuple[str, ...], yes: bool, estimate: bool, force: bool) ->
     does, and asks.
     """
     chosen = checked(settings)
-    with told_when_deploying():
+    # A folder of its own: another command may synthesise at the same time.
+    with told_when_deploying(), TemporaryDirectory(prefix="fastslow-") as folder:
         from deploy import account, cost, tools
         from deploy.assembly import Assembly
         from deploy.doctor import machine
@@ -41,7 +44,7 @@ def deploy(settings: tuple[str, ...], yes: bool, estimate: bool, force: bool) ->
         click.echo("building packages, synthesising", err=True)
         work = tools.ROOT / "build" / "deploy"
         work.mkdir(parents=True, exist_ok=True)
-        assembly = Assembly(tools.synthesise(work / "cdk", chosen, log=work / "cdk.log"))
+        assembly = Assembly(tools.synthesise(Path(folder, "cdk"), chosen, log=work / "cdk.log"))
         lines = cost.estimate(assembly.template)
         for line in lines:
             price = "unknown" if line.dollars is None else f"{line.dollars:.2f} $"

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -108,7 +110,7 @@ def _account(settings: dict[str, str]) -> list[Finding]:
     click.echo("building packages, synthesising, asking AWS", err=True)
     work = tools.ROOT / "build" / "deploy"
     work.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(1) as pool:
-        made = pool.submit(tools.synthesise, work / "cdk", settings, log=work / "cdk.log")
+    with TemporaryDirectory(prefix="fastslow-") as folder, ThreadPoolExecutor(1) as pool:
+        made = pool.submit(tools.synthesise, Path(folder, "cdk"), settings, log=work / "cdk.log")
         there = examine(account_checks(account.clients(), account.region(), lambda: Assembly(made.result())))
     return [*here, *there, *examine([("model", lambda: _model(there))])]
