@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import click
+from click.core import ParameterSource
 
 from cli.processors import processors
 
@@ -87,6 +88,24 @@ class BitRate(click.ParamType[float]):
     show_default="the processors here",
     help="Chunks computed at a time; memory grows with it.",
 )
+@click.option(
+    "--backend",
+    type=click.Choice(["here", "aws"]),
+    default="here",
+    show_default=True,
+    help="Who encodes: this machine, or the workers of the deployed stack.",
+)
+@click.option("--stack", default="fastslow", show_default=True, metavar="NAME", help="With aws: which stack.")
+@click.option("--local", is_flag=True, help="With aws: the stack of `fastslow local up`.")
+@click.option(
+    "--max-cost",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    metavar="DOLLARS",
+    help="With aws: ask above.",
+)
+@click.option("--yes", is_flag=True, help="With aws: do not ask.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--no-audio", is_flag=True, help="Leave the sound out.")
 @click.option("--no-subtitles", is_flag=True, help="Leave the subtitles out.")
@@ -113,6 +132,11 @@ def encode(
     first_frame: Literal["lead", "reencode"],
     no_scene_cuts: bool,
     workers: int,
+    backend: str,
+    stack: str,
+    local: bool,
+    max_cost: float,
+    yes: bool,
     overwrite: bool,
     no_audio: bool,
     no_subtitles: bool,
@@ -133,6 +157,9 @@ def encode(
 
     Timestamps, turned and mirrored pictures, pixel shapes, sound, subtitles, chapters and tags are kept: Opus and
     Vorbis as they are, other sound as Opus; subtitles as WebVTT in WebM. OUT appears when it is complete.
+
+    With --backend aws, IN may be an object of the stack's media bucket and OUT any object, s3://bucket/key. The bytes
+    are the same. What it may cost is said before, what it did cost after.
     """
     from cli.errors import told_in_a_line
     from cli.progress import display
@@ -150,6 +177,31 @@ def encode(
             scene_cuts=not no_scene_cuts,
             first_frame=first_frame,
         )
+        if backend == "aws":
+            if aim or measure or page or live:
+                raise click.UsageError(
+                    "--backend aws takes --cq; an aim, --measure, --report and --live are for this machine"
+                )
+            from cli.encode_away import MOST_WORKERS, encode_away
+            from cli.errors import told_when_deploying
+
+            given = click.get_current_context().get_parameter_source("workers") is ParameterSource.COMMANDLINE
+            with told_when_deploying():
+                report = encode_away(
+                    source,
+                    target,
+                    settings,
+                    workers=workers if given else MOST_WORKERS,
+                    overwrite=overwrite,
+                    sound=not no_audio,
+                    subtitles=not no_subtitles,
+                    stack=stack,
+                    local=local,
+                    max_cost=max_cost,
+                    yes=yes,
+                )
+            _print(report, target, as_json)
+            return
         record = Record() if page else None
         with (
             _page_file(page, overwrite, (source, target)) as file,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ _LONGEST_TRACEBACK = 40
 
 
 @dataclass(frozen=True)
-class _Desk:
+class Desk:
     """The jobs of a stack, and what they are done with."""
 
     jobs: Jobs
@@ -151,7 +151,7 @@ def resume(job: str, wait: bool, stack: str, local: bool, as_json: bool) -> None
         if before.state not in ("failed", "cancelled"):
             click.echo(f"{job} is {before.state}: there is nothing to go on with", err=True)
         elif wait:
-            _show(_until_over(desk, job, before), desk, as_json)
+            _show(until_over(desk, job, before), desk, as_json)
 
 
 @jobs.command(short_help="End a job.")
@@ -166,7 +166,7 @@ def cancel(job: str, wait: bool, stack: str, local: bool, as_json: bool) -> None
         if before.state not in ("queued", "running"):
             click.echo(f"{job} is {before.state} already", err=True)
         elif wait:
-            _show(_until_over(desk, job, None), desk, as_json)
+            _show(until_over(desk, job, None), desk, as_json)
 
 
 @jobs.command(short_help="Delete what is left of a job.")
@@ -184,52 +184,59 @@ def clean(job: str, yes: bool, stack: str, local: bool) -> None:
 
 
 @contextmanager
-def _desk(stack: str, local: bool) -> Iterator[_Desk]:
+def _desk(stack: str, local: bool) -> Iterator[Desk]:
     with told_when_deploying():
-        from deploy.fleet import fleet_of, outputs_of
         from mu.errors import MuError
-        from mu.service.client import Jobs
-        from mu.service.cloud import Cloud
 
-        name, client = _clients(stack, local)
-        outputs = outputs_of(client, name)
         try:
-            cloud = Cloud(outputs["ResultsBucket"], outputs["JobsQueue"], client=client)
-            yield _Desk(Jobs(cloud), lambda: fleet_of(client, name))
+            yield desk_of(*clients(stack, local))
         except MuError as error:
             raise Failure(str(error)) from error
 
 
-def _clients(stack: str, local: bool) -> tuple[str, Callable[[str], Any]]:
-    """The stack's name, and clients of boto3 for where it is."""
+def desk_of(name: str, client: Callable[[str], Any], outputs: Mapping[str, str]) -> Desk:
+    """Where jobs of a stack are handed in."""
+    from deploy.fleet import fleet_of
+    from mu.service.client import Jobs
+    from mu.service.cloud import Cloud
+
+    cloud = Cloud(outputs["ResultsBucket"], outputs["JobsQueue"], client=client)
+    return Desk(Jobs(cloud), lambda: fleet_of(client, name))
+
+
+def clients(stack: str, local: bool) -> tuple[str, Callable[[str], Any], Mapping[str, str]]:
+    """The stack's name, clients of boto3 for where it is, and its outputs. Raises Failure, CloudRefused."""
+    from deploy.fleet import outputs_of
+
     if not local:
         from deploy import account
 
-        return stack, account.clients()
+        client = account.clients()
+        return stack, client, outputs_of(client, stack)
     from deploy import local as here
 
     state = here.running()
     if not state or not state.alive or not state.outputs:
         raise Failure("the local stack is not up; `fastslow local up` brings it up")
-    return here.stack_name(state), lambda service: here.client(service, state)
+    return here.stack_name(state), lambda service: here.client(service, state), state.outputs
 
 
-def _submit(desk: _Desk, job: Job, task_s: float, max_cost: float, yes: bool, wait: bool, as_json: bool) -> None:
+def _submit(desk: Desk, job: Job, task_s: float, max_cost: float, yes: bool, wait: bool, as_json: bool) -> None:
     from deploy.cost import Work, dollars, of_job
 
     tasks, workers = len(job.tasks), min(len(job.tasks), job.limits.workers)
     work = Work(task_s * tasks, workers, task_s * tasks / workers, sum(len(task.stores) for task in job.tasks))
     lines = of_job(work, desk.fleet())
-    _bill(f"{job.id}, {tasks} tasks of {task_s:g} s on {workers} workers, may cost", lines)
+    bill(f"{job.id}, {tasks} tasks of {task_s:g} s on {workers} workers, may cost", lines)
     if dollars(lines) > max_cost and not yes:
         click.confirm(f"That is more than {max_cost:g} $. Go on?", abort=True, err=True)
     status = desk.jobs.submit(job)
     if wait:
-        status = _until_over(desk, job.id, None)
+        status = until_over(desk, job.id, None)
     _show(status, desk, as_json)
 
 
-def _until_over(desk: _Desk, job: str, before: Status | None) -> Status:
+def until_over(desk: Desk, job: str, before: Status | None) -> Status:
     """Watch a job; `before` is the status that it had when it was asked to go on."""
     from mu.service.status import OVER
 
@@ -244,22 +251,23 @@ def _until_over(desk: _Desk, job: str, before: Status | None) -> Status:
         time.sleep(_POLL_S)
 
 
-def _show(status: Status, desk: _Desk, as_json: bool) -> None:
+def _show(status: Status, desk: Desk, as_json: bool) -> None:
     from deploy.cost import AS_OF, dollars, of_job
 
-    lines = of_job(_work(status), desk.fleet())
+    lines = of_job(work_of(status), desk.fleet())
     if as_json:
         click.echo(json.dumps({**_plain(status), "dollars": round(dollars(lines), 6)}))
     else:
         click.echo(f"{status.id}  {status.state}  {_progress(status)}")
         if status.reason:
             click.echo(status.reason)
-        _bill("so far, by us-east-1's prices of " + AS_OF, lines)
+        bill("so far, by us-east-1's prices of " + AS_OF, lines)
     if status.state in ("failed", "refused"):
         raise Failure(f"{status.id} {status.state}; fastslow jobs logs {status.id}")
 
 
-def _bill(what: str, lines: list[Line]) -> None:
+def bill(what: str, lines: list[Line]) -> None:
+    """Say on stderr what something costs, part by part."""
     from deploy.cost import dollars
 
     for line in lines:
@@ -268,7 +276,8 @@ def _bill(what: str, lines: list[Line]) -> None:
     click.echo(f"{dollars(lines):>10.4f} $  {what}", err=True)
 
 
-def _work(status: Status) -> Work:
+def work_of(status: Status) -> Work:
+    """What a job took so far."""
     from deploy.cost import Work
 
     counts = status.counts

@@ -26,6 +26,7 @@ from mu import Job, Limits, Task
 from mu.service.requests import job_to_json, store_prefix
 from pipelines.probe import probe_job, probe_results
 from tests.deploy.conftest import HOME
+from tests.pipelines import clips
 
 pytestmark = pytest.mark.timeout(900)  # the first one builds the packages
 
@@ -202,3 +203,29 @@ def test_above_the_limit_it_asks_before_anything_is_spent(
     assert done.exit_code == 1
     assert "That is more than 0.5 $" in done.stderr
     assert jobs.ask("GET", f"/{job.id}")[0] == 404
+
+
+def test_a_film_is_the_same_bytes_as_on_this_machine(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in local.credentials(jobs.stack.cloud_url).items():
+        monkeypatch.setenv(name, value)
+    source = clips.make(tmp_path / "in.mkv", frames=40)
+    how = ["--chunk-frames", "6", "--chain", "3", "--speed", "5", "--cq", "40"]
+
+    def run(*arguments: str) -> Any:
+        done = CliRunner().invoke(fastslow, ["encode", *arguments, *how])
+        assert done.exit_code == 0, done.output
+        return done
+
+    run(str(source), str(tmp_path / "here.webm"), "--workers", "2")
+    done = run(str(source), str(tmp_path / "away.webm"), "--backend", "aws", "--workers", "3", "--json")
+    assert (tmp_path / "away.webm").read_bytes() == (tmp_path / "here.webm").read_bytes()
+    assert json.loads(done.stdout)["frames"] == 40
+    assert "it cost" in done.stderr
+    uploaded = local.client("s3", jobs.stack).list_objects_v2(Bucket=jobs.stack.outputs["MediaBucket"])["Contents"]
+    place = f"s3://{jobs.stack.outputs['MediaBucket']}/{uploaded[0]['Key']}"
+    result = f"s3://{jobs.stack.outputs['ResultsBucket']}/films/out.webm"
+    run(place, result, "--backend", "aws", "--workers", "3")
+    got = local.client("s3", jobs.stack).get_object(Bucket=jobs.stack.outputs["ResultsBucket"], Key="films/out.webm")
+    assert got["Body"].read() == (tmp_path / "here.webm").read_bytes()
