@@ -124,6 +124,8 @@ PROJECT = (
     LeftOut("*.pxd", "for the compiler"),
     LeftOut("*/py.typed", "says that there are types"),
 )
+# What only workers and the coordinator import, which run for long.
+LATE = ("pipelines", "mu/core", "mu/local", "mu/server", "mu/worker")
 
 RECIPES = {
     recipe.name: recipe
@@ -131,8 +133,7 @@ RECIPES = {
         # A worker runs for minutes, and the zip is close to the limit.
         Recipe("video", ("numpy", "av"), left_out=NUMPY + AV, bytecode=False),
         Recipe("vision", ("numpy", "onnxruntime", "pillow"), left_out=NUMPY + ONNXRUNTIME + PILLOW),
-        # Of pipelines only workers import anything.
-        Recipe("code", ("msgspec",), ("codec", "mu", "vision", "pipelines"), PROJECT, sources=("pipelines",)),
+        Recipe("code", ("msgspec",), ("codec", "mu", "vision", "pipelines"), PROJECT, sources=LATE),
         # No layer: the coordinator's machine has it beside `code`. Functions find boto3 where they run.
         Recipe("coordinator", COORDINATOR, left_out=BOTOCORE + CRYPTOGRAPHY),
         # No layer: what `fastslow codec publish` takes, in place of the one in the layer.
