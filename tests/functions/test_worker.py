@@ -7,6 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mu.errors import JobError, ProtocolError
 from mu.job import Edge, Task, argument
 from mu.store import open_store
 from mu.wire import Accepted, Assigned, Done, Failed, Goodbye, Hello, Leaving, Stored
+from mu.worker.work import work
 from tests.mu import programs_of_workers as programs
 from tests.mu.s3 import Server, serving
 from tests.mu.scripted import Scripted, waiting
@@ -47,6 +49,9 @@ def scripted(tmp_path: Path) -> Iterator[Scripted]:
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Server]]:
     monkeypatch.setattr("functions.worker.handler.use_published", lambda: None)
+    monkeypatch.setattr(
+        "functions.worker.handler.work", partial(work, grace_s=60.0)
+    )  # a slow machine ends nothing here
     with serving(monkeypatch) as running:
         yield running
 
@@ -109,7 +114,7 @@ def test_the_time_of_the_environment_is_known(scripted: Scripted, bucket: type[S
     def script() -> Leaving:
         return scripted.assign(Task("it", f"{PROGRAMS}:block", argument(600.0))).hear(Leaving)
 
-    told, leaving = invited(scripted, script, seconds=6.5)
+    told, leaving = invited(scripted, script, seconds=8.0)
     assert leaving.reason == told["reason"] == "its time is over"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import threading
 import time
 from contextlib import suppress
 
@@ -60,10 +61,13 @@ def block(ctx: Context, seconds: float) -> None:
     time.sleep(seconds)
 
 
+released = threading.Event()
+
+
 def stubborn(ctx: Context, seconds: float) -> None:
-    """Do not let itself be stopped."""
+    """Do not let itself be stopped, until it is released."""
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    while time.monotonic() < until and not released.is_set():
         with suppress(BaseException):
             time.sleep(0.01)
 

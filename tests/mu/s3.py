@@ -103,6 +103,7 @@ def serving(monkeypatch: pytest.MonkeyPatch, bucket: str = "results") -> Iterato
         requests.put(f"{_HOST}/{bucket}", timeout=60).raise_for_status()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{running.server_port}")
         running.daemon_threads = True
+        running.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that do not wait for the answer
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

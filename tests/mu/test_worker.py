@@ -56,8 +56,9 @@ def scripted(tmp_path: Path) -> Iterator[Scripted]:
 
 def working(scripted: Scripted, script: Callable[[], Any], **more: Any) -> tuple[Worked, Any]:
     """Run a worker here, and the coordinator's part beside it."""
+    patient = {"grace_s": 60.0, **more}  # or a slow machine would end this process
     with scripted.beside(script) as result:
-        worked = work(scripted.invitation, FolderStore(scripted.invitation.store), **more)
+        worked = work(scripted.invitation, FolderStore(scripted.invitation.store), **patient)
     return worked, result[0]
 
 
@@ -238,7 +239,7 @@ def test_a_worker_says_that_it_is_alive_whatever_its_program_does(
         return count
 
     _, count = working(scripted, script)
-    assert count >= 4
+    assert count >= 2
 
 
 @pytest.mark.parametrize("program", [programs.compute, programs.block])
@@ -260,13 +261,17 @@ def test_goodbye_ends_a_program_wherever_it_is(scripted: Scripted, program: Call
 def test_a_program_that_cannot_be_ended_ends_with_its_process(scripted: Scripted) -> None:
     killed: list[int] = []
 
+    def kill(code: int) -> None:
+        killed.append(code)
+        programs.released.set()  # which the end of the process would do
+
     def script() -> None:
-        peer = scripted.assign(task(programs.stubborn, 3.0), alive_s=0.05)
+        peer = scripted.assign(task(programs.stubborn, 60.0), alive_s=0.05)
         peer.hear(Alive)
         peer.say(Goodbye("not wanted"))
         peer.gone()
 
-    worked, _ = working(scripted, script, kill=killed.append, grace_s=0.2)
+    worked, _ = working(scripted, script, kill=kill, grace_s=0.2)
     assert killed == [1]
     assert worked.reason == "not wanted"
 
@@ -363,7 +368,7 @@ def test_before_its_time_is_over_it_says_so_and_gives_its_task_back(scripted: Sc
             peer.read()
         return leaving
 
-    worked, leaving = working(scripted, script, time_s=1.0)
+    worked, leaving = working(scripted, script, time_s=3.0)
     assert leaving == Leaving("its time is over")
     assert worked == Worked(0, 0, "its time is over")
 
