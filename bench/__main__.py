@@ -31,6 +31,7 @@ PARTS = (
     "cuts",
     "aims",
     "mu_ledger",
+    "mu_local",
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,8 @@ from mu.errors import JobError
 from mu.job import Job
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mu.local.shell import Observer
     from mu.result import Result
 

@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,7 +30,6 @@ from mu.wire import (
     Assigned,
     Deliver,
     Done,
-    Failed,
     Freed,
     FromWorker,
     Goodbye,
@@ -44,6 +42,7 @@ from mu.wire import (
     decode_to_worker,
     encode,
 )
+from mu.worker.failure import failed
 from mu.worker.timing import Timing
 
 if TYPE_CHECKING:
@@ -52,7 +51,6 @@ if TYPE_CHECKING:
 __all__ = ["Line", "LocalContext", "Setup", "work"]
 
 _LONGEST_STAGE = 40
-_LONGEST_TEXT, _LONGEST_TRACEBACK = 4000, 60_000
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -254,27 +252,9 @@ def _run(line: Line, assigned: Assigned, files: Sequence[int], store: Store | No
     except Closed:
         raise
     except BaseException as error:  # noqa: BLE001  whatever it is, even SystemExit, the coordinator has to know
-        line.say(_failed(error))
+        line.say(failed(error))
     else:
         context.tell()
         line.say(Done(context.timing.end()))
     finally:
         context.close()
-
-
-def _failed(error: BaseException) -> Failed:
-    import traceback
-
-    kind = type(error).__name__
-    ours = str(Path(__file__).parents[1])
-    frames = error.__traceback__
-    while frames is not None and frames.tb_next is not None and frames.tb_frame.f_code.co_filename.startswith(ours):
-        frames = frames.tb_next
-    lines = traceback.format_exception(type(error), error, frames)
-    text = " ".join(str(error).split())
-    return Failed(
-        kind[:_LONGEST_TEXT],
-        text[:_LONGEST_TEXT],
-        "".join(lines)[-_LONGEST_TRACEBACK:],
-        getattr(error, "again", False) is True,
-    )

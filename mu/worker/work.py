@@ -22,14 +22,12 @@ from mu.job import Task
 from mu.store.names import Store
 from mu.wire import Done, Failed, Invitation
 from mu.worker.context import RemoteContext
+from mu.worker.failure import failed
 from mu.worker.line import Line, Stopped
 
 __all__ = ["Worked", "work"]
 
 _SIGNAL = signal.SIGUSR1
-_TEXT, _LONG = 4096, 65536
-"""Most characters of an error's text, and of its traceback."""
-_MOST_FRAMES = 100
 _LAST_SPANS = 10_000
 _RESERVE = 0.1
 """A worker takes no new task when it has only this share of its time left."""
@@ -113,28 +111,12 @@ def _run(task: Task, line: Line, store: Store, interrupter: _Interrupter, *, fir
         raise
     except MemoryError as error:
         context.end()
-        return _failed(error, again=not first)  # what ran before it may have left less
+        return failed(error, again=not first)  # what ran before it may have left less
     except BaseException as error:  # noqa: BLE001  SystemExit, too: a program ends neither its worker nor its job
         context.end()  # raises Stopped if it is: what a program raises while it is interrupted means nothing
         line.check()
-        return _failed(error, again=getattr(type(error), "again", False) is True)
+        return failed(error)
     return Done(context.end()[-_LAST_SPANS:])
-
-
-def _failed(error: BaseException, *, again: bool) -> Failed:
-    import traceback  # here, since a worker starts sooner without it
-
-    try:
-        text = str(error)
-    except Exception as other:  # noqa: BLE001  whatever a program's own exception does
-        text = f"(its text cannot be had: {type(other).__name__})"
-    lines = "".join(traceback.format_exception(error, limit=-_MOST_FRAMES))
-    return Failed(_plain(type(error).__name__)[:_TEXT], _plain(text)[:_TEXT], _plain(lines)[-_LONG:], again)
-
-
-def _plain(text: str) -> str:
-    """Text that can be said: without halves of characters."""
-    return text.encode(errors="replace").decode()
 
 
 class _Interrupter:

@@ -63,6 +63,20 @@ def test_a_worker_that_dies_takes_only_its_item_along() -> None:
     assert len(raised.value.failures[3].tries) == 3
 
 
+@pytest.mark.parametrize("batch", [None, 7])
+def test_items_that_go_to_a_worker_together_fail_one_by_one(batch: int | None) -> None:
+    with pytest.raises(MapFailed) as raised:
+        mu.map(chores.odd_only, range(150), workers=2, batch=batch)
+    assert raised.value.results == [n if n % 2 else None for n in range(150)]
+    assert list(raised.value.failures) == list(range(0, 150, 2))
+    assert raised.value.failures[2].reason == "ValueError: 2 is even"
+    assert "odd_only" in raised.value.failures[2].traceback
+    with pytest.raises(MapFailed) as raised:
+        mu.map(chores.dies_on_three, range(150), workers=2, batch=batch)
+    assert raised.value.results == [n if n != 3 else None for n in range(150)]
+    assert len(raised.value.failures[3].tries) == 3
+
+
 @pytest.mark.parametrize(
     ("function", "items", "says"),
     [
