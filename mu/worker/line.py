@@ -22,7 +22,7 @@ from typing import NamedTuple
 from mu.digest import digest
 from mu.errors import BackendError, MuError, ProtocolError, Unreachable
 from mu.job import Edge, Task
-from mu.wire import PIECE_BYTES, Add, FromWorker, Invitation, server_name
+from mu.wire import PIECE_BYTES, Add, FromWorker, Invitation, Leaving, frame, server_name
 from mu.worker.talk import Message, Talk
 
 __all__ = ["Ended", "Line", "Stopped"]
@@ -299,7 +299,12 @@ class Line:
                         self._drain()
                     else:
                         ready = True
-                broke = self._read(connection) if ready else ""
+                try:
+                    broke = self._read(connection) if ready else ""
+                except ProtocolError as error:
+                    if talk.welcome:
+                        _complain(connection, rest, error)
+                    raise
                 with self._lock:
                     now = time.monotonic()
                     if talk.goodbye is not None:
@@ -366,6 +371,14 @@ def _part(connection: ssl.SSLSocket) -> None:
     with suppress(OSError):
         while connection.recv(1 << 16) and time.monotonic() < until:
             pass
+
+
+def _complain(connection: ssl.SSLSocket, rest: bytes | memoryview, error: ProtocolError) -> None:
+    """Say why this worker leaves, after the rest of what it was saying: its task can go to another at once."""
+    with suppress(OSError):
+        connection.settimeout(_LAST_WORD_S)
+        connection.sendall(bytes(rest) + frame(Leaving(str(error)[:1000])))
+        _part(connection)
 
 
 def _context(ca: str) -> ssl.SSLContext:

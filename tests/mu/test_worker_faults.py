@@ -12,7 +12,19 @@ import pytest
 
 from mu.errors import BackendError, ProtocolError
 from mu.store.folder import FolderStore
-from mu.wire import Accepted, Alive, Assigned, Deliver, Done, Goodbye, Hello, Room, ToWorker, Welcome, encode
+from mu.wire import (
+    Accepted,
+    Alive,
+    Assigned,
+    Deliver,
+    Done,
+    Goodbye,
+    Hello,
+    Room,
+    ToWorker,
+    Welcome,
+    encode,
+)
 from mu.worker.work import work
 from tests.mu import programs_of_workers as programs
 from tests.mu.scripted import Gone, Scripted
