@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import ssl
 import sys
 import tempfile
@@ -174,6 +175,8 @@ class Host:
 
     async def connect(self, prepare: Callable[[Simulated], None] = lambda worker: None) -> None:
         """Connect all that are wanted."""
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         gate = asyncio.Semaphore(AT_ONCE)
         address, _, port = self.invitation.address.rpartition(":")
         loop = asyncio.get_running_loop()

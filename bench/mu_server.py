@@ -184,11 +184,12 @@ async def _attacked() -> list[Row]:
 async def _large() -> list[Row]:
     """In turn with peers."""
     kinds = ("bare", "own", "websockets")
-    costs: dict[str, list[Cost]] = {kind: [] for kind in (*kinds, "mu")}
+    costs: dict[str, list[Cost]] = {kind: [] for kind in (*kinds, "mu", "durable")}
     for _ in range(ROUNDS):
         for kind in kinds:
             costs[kind].append(await large(kind))
         costs["mu"].append(await large_through_mu())
+        costs["durable"].append(await large_through_mu("--durable"))
     bare = [cost.rate for cost in costs["bare"]]
     ratio = Spread.of([cost.rate / other for cost, other in zip(costs["mu"], bare, strict=True)])
     spent = {kind: Spread.of([cost.cpu_s / cost.count / LARGE * 1e9 for cost in costs[kind]]) for kind in costs}
@@ -202,7 +203,13 @@ async def _large() -> list[Row]:
         ),
         Row("- server CPU", spent["mu"].text(), spent["mu"].median, 2, 1.2, more_is_better=False, unit=" s/GB"),
     ]
-    for kind, name in (("own", "our framing alone"), ("websockets", "websockets alone"), ("bare", "the bare relay")):
+    names = {
+        "durable": "with a ledger, each message on the disk before it is accepted",
+        "own": "our framing alone",
+        "websockets": "websockets alone",
+        "bare": "the bare relay",
+    }
+    for kind, name in names.items():
         found.append(Row(f"- {name}: {spent[kind].text()} s/GB", others[kind].text(), others[kind].median))
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,8 @@ from mu.server.rendezvous import Rendezvous
 
 __all__ = ["Server"]
 
+_FILES = 1 << 16
+"""Descriptors that are asked for: each worker's connection is one, and a service has 1,024 if nobody asks."""
 _YOUNG = 50_000
 """Objects that are made before Python looks for circles among them: a server makes many and few circles."""
 
@@ -63,7 +66,8 @@ class Server:
         return self._listener.refusals if self._listener else 0
 
     async def start(self) -> None:
-        """Listen; and from now to `close` let the process look for garbage less often. Raises OSError."""
+        """Listen. The process looks for garbage less often then, and may have more files open. Raises OSError."""
+        _allow_files()
         self._turn = Turn(asyncio.get_running_loop())
         self._listener = Listener(self._turn, self.options)
         self.port = self._listener.open(self._host, self.port)
@@ -153,3 +157,10 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _allow_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
