@@ -43,6 +43,7 @@ def limits(workers: int, tries: int = 3) -> mu.Limits:
         ahead=unfinished,
         tries=tries,
         lease_s=_LEASE_S,
+        straggler=None,
         order="given",
         temporary=("raw/",),
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -139,6 +141,15 @@ def part(context: Context, number: int) -> None:
     context.store(f"done/{number}", f"{number} {len(raw)}".encode())
 
 
+def speak(data: bytes) -> None:
+    """Send this to the coordinator, past the context."""
+    for name in os.listdir("/proc/self/fd"):
+        file = int(name)
+        with suppress(OSError):
+            if file > 2 and stat.S_ISSOCK(os.fstat(file).st_mode):
+                os.write(file, data)
+
+
 class Trouble(msgspec.Struct, frozen=True):
     """What to do at the first run, told by a file that is not there yet."""
 
@@ -158,6 +169,9 @@ def troubled(context: Context, trouble: Trouble) -> None:
             os.kill(os.getpid(), signal.SIGSTOP)
         if trouble.kind == "again":
             raise TryAgain("the moon is full")
+        if trouble.kind in ("garbage", "nonsense"):
+            speak(b"\xff" * 100 if trouble.kind == "garbage" else b"\0\0\0\4\0abc")
+            time.sleep(600)
         if trouble.kind == "fork server":
             os.kill(os.getppid(), signal.SIGKILL)
             time.sleep(600)

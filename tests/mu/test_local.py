@@ -149,7 +149,7 @@ def trouble(kind: str, tmp_path: Path, size: int, limits: Limits) -> Job:
 
 
 @pytest.mark.parametrize("size", [10, LARGE])
-@pytest.mark.parametrize("kind", ["kill", "stop", "again", "fork server"])
+@pytest.mark.parametrize("kind", ["kill", "stop", "again", "garbage", "nonsense", "fork server"])
 def test_a_task_whose_worker_is_lost_runs_again(kind: str, size: int, tmp_path: Path) -> None:
     job = trouble(kind, tmp_path, size, Limits(lease_s=2 if kind == "stop" else 60, tries=9))
     record = Record(job, time.monotonic())
