@@ -32,6 +32,7 @@ PARTS = (
     "aims",
     "mu_ledger",
     "mu_local",
+    "mu_launch",
 )
 
 

@@ -158,11 +158,11 @@ class HostedJob:
             self.handle(Heard(session.worker))
         self.handle(TimePassed())
 
-    def start(self) -> None:
-        """Begin."""
+    def start(self, workers: int | None = None) -> None:
+        """Begin, with so many workers at most if that is given."""
         if (outcome := self._coordinator.outcome) is not None:  # only its end was not told yet
             self.over.set_result(outcome)
-        self.handle(TimePassed())
+        self.handle(TimePassed() if workers is None else Limited(workers))
 
     def cancel(self, reason: str = "cancelled") -> None:
         """End the job: every worker is told to stop."""

@@ -86,6 +86,7 @@ class Server:
         entries: Iterable[Entry] = (),
         drop: Callable[[str], Awaitable[None]] | None = None,
         observer: Observer | None = None,
+        workers: int | None = None,
     ) -> HostedJob:
         """Run a job. Its outcome is `await job.over`; then `await server.leave(job)`.
 
@@ -93,7 +94,8 @@ class Server:
         the job's objects (`mu.store.open_store`). With a `ledger` the job survives
         its coordinator: every message is on the disk before its sender may forget it. To go on with such a job give the
         restored coordinator with the same folder and `keys`, and the ledger's `entries`; have the ledger call `wake`
-        of what this returns. `drop` removes objects that nobody needs any more from the store.
+        of what this returns. `drop` removes objects that nobody needs any more from the store. `workers` is how many
+        it may have from its beginning on, as `HostedJob.limit` says later.
         Raises JobError if the job runs here already, BackendError if messages are missing.
         """
         assert self._turn is not None, "the server must be started first"
@@ -127,7 +129,7 @@ class Server:
         )
         self._jobs[job_id] = job
         self._listener.add(job)
-        job.start()
+        job.start(workers)
         gc.freeze()  # a job's plan stays until its end: no need to look through it again and again
         return job
 

@@ -133,7 +133,7 @@ class Service:
             taken = Taken(
                 found, before, cloud=self._cloud, server=self._server, workers=self._workers, folder=self._folder
             )
-            await taken.begin(again=again)
+            await taken.begin(again=again, most=self._shares(taken)[job])
         except BackendError:
             raise
         except MuError as error:
@@ -184,9 +184,13 @@ class Service:
 
     def _share(self) -> None:
         """Split the workers anew."""
-        wanted = {name: taken.job.limits.workers for name, taken in self._jobs.items()}
-        for name, workers in shares(self._concurrency, wanted).items():
+        for name, workers in self._shares().items():
             self._jobs[name].limit(workers)
+
+    def _shares(self, *more: Taken) -> dict[str, int]:
+        """How many workers each job may have, once there are these `more`."""
+        wanted = {taken.job.id: taken.job.limits.workers for taken in (*self._jobs.values(), *more)}
+        return shares(self._concurrency, wanted)
 
     async def _status(self, job: str) -> Status | None:
         data = await asyncio.to_thread(self._cloud.read, status_key(job))

@@ -41,16 +41,16 @@ class Taken:
         self._launcher = ForJob(workers)
         self._hosted: HostedJob | None = None
 
-    async def begin(self, *, again: bool) -> None:
-        """Open the ledger and let workers come. When this returns the job survives us. Raises MuError."""
+    async def begin(self, *, again: bool, most: int) -> None:
+        """Open the ledger and let `most` workers come. When this returns the job survives us. Raises MuError."""
         opened = await self._open(again=again, messages_there=True)
         try:
-            self._hosted = self._host(opened)
+            self._hosted = self._host(opened, most)
         except BackendError as error:
             log.warning("%s: %s: what it was sent is sent again", self.job.id, error)
             opened.ledger.close()
             opened = await self._open(again=again, messages_there=False)
-            self._hosted = self._host(opened)
+            self._hosted = self._host(opened, most)
         self._opened = opened
 
     async def _open(self, *, again: bool, messages_there: bool) -> Opened:
@@ -62,7 +62,7 @@ class Taken:
             open_ledger, self._cloud, self.job, self._folder, wake=wake, again=again, messages_there=messages_there
         )
 
-    def _host(self, opened: Opened) -> HostedJob:
+    def _host(self, opened: Opened, most: int) -> HostedJob:
         ledger, loaded = opened.ledger, opened.loaded
         now = time.monotonic()
         dumped = ledger.kept("keys")
@@ -82,6 +82,7 @@ class Taken:
             entries=loaded.entries,
             drop=self._drop,
             observer=self._record,
+            workers=most,
         )
 
     def limit(self, workers: int) -> None:
