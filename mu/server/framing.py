@@ -8,6 +8,7 @@ within one turn of the loop goes out in one write.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import cast
 
@@ -28,7 +29,7 @@ class Turn:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.shared = memoryview(bytearray(SHARED_BYTES))
-        self._calls: list[Callable[[], None]] = []
+        self._calls: deque[Callable[[], None]] = deque()
 
     def later(self, call: Callable[[], None]) -> None:
         """Call this soon. Whoever asks twice is called twice."""
@@ -37,9 +38,13 @@ class Turn:
         self._calls.append(call)
 
     def _run(self) -> None:
-        calls, self._calls = self._calls, []
-        for call in calls:
-            call()
+        calls, self._calls = self._calls, deque()
+        try:
+            while calls:
+                calls.popleft()()
+        finally:
+            for call in calls:  # one failed: that is for the loop to tell, and no reason to forget the others
+                self.later(call)
 
 
 class FrameProtocol(asyncio.BufferedProtocol):

@@ -131,6 +131,14 @@ def endless(portions: list[int]) -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+@pytest.fixture(scope="module")
 def turn() -> Iterator[Turn]:
     loop = asyncio.new_event_loop()
     yield Turn(loop)
@@ -167,6 +175,20 @@ def test_a_large_control_frame_in_tiny_portions_takes_no_more_than_its_bytes(tur
     protocol.connection_made(Transport())
     feed(protocol, HEAD.pack(1 << 20, 0) + bytes((1 << 20) - 1), endless([7]))
     assert protocol.heard == [bytes((1 << 20) - 1)]
+
+
+def test_a_call_that_fails_leaves_the_others(loop: asyncio.AbstractEventLoop) -> None:
+    turn, done = Turn(loop), list[int]()
+    told: list[object] = []
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    turn.later(lambda: done.append(1))
+    turn.later(lambda: done.remove(2))
+    turn.later(lambda: done.append(3))
+    for _ in range(3):
+        loop.run_until_complete(asyncio.sleep(0))
+    loop.set_exception_handler(None)
+    assert done == [1, 3]
+    assert [type(error) for error in told] == [ValueError]
 
 
 class Invited:
@@ -253,14 +275,6 @@ def heard(transport: Transport) -> list[Any]:
             words.append(decode_to_worker(data[HEAD.size : 4 + length]))
         data = data[4 + length :]
     return words
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    yield loop
-    loop.run_until_complete(loop.shutdown_default_executor())
-    loop.close()
 
 
 @given(data=st.binary(max_size=300) | st.binary(max_size=60).map(lambda body: HEAD.pack(len(body) + 1, 0) + body))
