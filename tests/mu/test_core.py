@@ -71,6 +71,7 @@ def ends_once(seed: int, faults: Faults) -> None:
         assert outcome.committed == len(tasks)
         assert set(world.done) == set(tasks)
         assert set(world.done.values()) == {1}
+        assert not world.whole, "kept what nobody needs"
         if faults == FAULTS["none"]:
             begun, limits = sum(world.begun.values()), world.job.limits
             assert limits.straggler or limits.workers < 100 or begun == len(tasks)

@@ -86,6 +86,20 @@ def test_who_takes_a_message_and_comes_back_is_given_it_anew() -> None:
     assert tell(core, Reconnected(1, 1, "a"), Sending(1, KEY)) == [Deliver(2, 2, KEY)]
 
 
+def test_who_sends_and_comes_back_before_it_was_missed_says_it_anew() -> None:
+    core = coordinator(A, B, workers=2)
+    tell(core, TimePassed(), Connected(1), Connected(2), Waits(2, KEY), Sending(1, KEY))
+    assert tell(core, Reconnected(1, 1, "a")) == [Retract(2, 2, KEY)]
+
+
+def test_a_message_for_who_is_done_is_not_kept() -> None:
+    core = coordinator(A, B, workers=2, reconnect_s=0)
+    tell(core, TimePassed(), Connected(1), Connected(2), Waits(2, KEY), Arrived(1, KEY, 1, b"x" * 16))
+    assert Forget(KEY) in tell(core, Finished(2))
+    tell(core, Disconnected(1, "dead"), Connected(3))
+    assert tell(core, Arrived(3, KEY, 1, b"x" * 16)) == [Forget(KEY)]
+
+
 def test_a_worker_that_comes_back_to_what_it_had_finished_gives_its_next_task_to_another() -> None:
     core = coordinator(Task("a", "p:a"), Task("b", "p:b"), workers=1)
     tell(core, TimePassed(), Connected(1))
