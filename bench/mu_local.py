@@ -12,12 +12,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import mu
 from bench import plain_pool
 from bench.clips import MEDIA, shared
 from bench.demo import write_clip
+from bench.empty import nothing
 from bench.paired import Spread
 from bench.table import Row, show
 from pipelines.encode.job import encode_file
@@ -26,21 +28,17 @@ from pipelines.encode.plan import Settings
 ROUNDS = 5
 TASKS = 1000
 WORKERS = 2
-FRAMES = 96
-
-
-def nothing(number: int) -> None:
-    """The empty task."""
+FRAMES = 480
 
 
 def rows(rounds: int = ROUNDS) -> Iterator[Row]:
     """Measure both."""
-    pairs = _in_turn(lambda: mu.map(nothing, range(TASKS), workers=WORKERS), _pool, rounds)
-    spread, ours, theirs = _ratio(pairs)
-    what = f"{TASKS} empty tasks by mu.map, {1000 * ours:.0f} ms, against ProcessPoolExecutor, {1000 * theirs:.0f} ms"
-    yield Row(
-        f"{what}, {WORKERS} processes each", spread.text(), spread.median, 3, 1.5, more_is_better=False, unit=" x"
-    )
+    for batch, how in ((None, "a few at a time, as it does by itself"), (1, "one at a time")):
+        pairs = _in_turn(partial(mu.map, nothing, range(TASKS), workers=WORKERS, batch=batch), _pool, rounds)
+        spread, ours, theirs = _ratio(pairs)
+        what = f"{TASKS} empty tasks by mu.map, {how}, {1000 * ours:.0f} ms, against ProcessPoolExecutor, one at a time"
+        what += f", {1000 * theirs:.0f} ms, {WORKERS} processes each"
+        yield Row(what, spread.text(), spread.median, 3, 1.5, more_is_better=False, unit=" x")
     yield from _encoding(rounds)
 
 
