@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["map"]
 
-_BATCHES = 64
-"""So many more tasks than workers leave little to wait for at the end."""
+_BATCHES = 32
+"""So many tasks for each worker leave little to wait for at the end."""
 _BATCH_BYTES = 1 << 17
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -93,7 +93,10 @@ def map(  # noqa: A001  it is what it is, as in `concurrent.futures`
             if len(batches[failure.task]) == 1 and limits.tries == job.limits.tries:
                 failures[batches[failure.task][0]] = failure
 
-    most = batch or max(1, len(values) // (_BATCHES * (workers or 1)))
+    from mu.local.machine import processors  # here, since workers need none of it
+
+    at_once = workers or (processors() if backend == "local" else limits.workers)
+    most = batch or max(1, len(values) // (_BATCHES * at_once))
     do(list(range(len(values))), most)
     left = [number for number in range(len(values)) if number not in results and number not in failures]
     if left and most > 1:
