@@ -34,7 +34,9 @@ VERSION = 1
 _APPLICATION = 0x6D754C67
 """Tells the file from other SQLite files."""
 _GATHER_S = 0.002
-"""Records that come so soon after the first share its commit."""
+"""Records that come so soon after the first share its commit,"""
+_ENOUGH = 32
+"""unless there are so many already, which came during the commit before."""
 _SCHEMA = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE entries (number INTEGER PRIMARY KEY, entry BLOB NOT NULL, crc INTEGER NOT NULL);
@@ -202,8 +204,8 @@ class Ledger:
                     self._change.wait()
                 if not self._pending:
                     return
-                closing = self._closing
-            if not closing:
+                gather = not self._closing and len(self._pending) < _ENOUGH
+            if gather:
                 time.sleep(_GATHER_S)
             with self._change:
                 records, self._pending = self._pending, []
