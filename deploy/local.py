@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import random
 import shutil
 import socket
 import ssl
@@ -14,6 +15,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -349,10 +351,12 @@ def _wait(url: str, process: Process, log: Path, trusted: str = "", patience: fl
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    """Ports that are free, and not among those that the kernel gives to whoever asks for any in the meantime."""
+    candidates = random.sample(range(10_000, 30_000), 1000)
+    ports: list[int] = []
+    while len(ports) < count:
+        with suppress(OSError), socket.create_server(("127.0.0.1", candidates.pop())) as server:
+            ports.append(server.getsockname()[1])
     return ports
 
 

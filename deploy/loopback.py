@@ -15,8 +15,9 @@ def only_loopback(endpoint: str) -> str:
     """
     parts = urlsplit(endpoint)
     try:
-        if parts.scheme in ("http", "https") and parts.hostname and ip_address(parts.hostname).is_loopback:
+        plain = parts.scheme in ("http", "https") and "@" not in parts.netloc and endpoint.isprintable()
+        if plain and parts.port != 0 and ip_address(parts.hostname or "").is_loopback:
             return endpoint
-    except ValueError:
+    except ValueError:  # no port, or no address
         pass
     raise NotLoopback(f"{endpoint!r} is not on this machine: local commands take http://127.0.0.1:PORT alone")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -36,3 +38,37 @@ def stack() -> Iterator[Running]:
         yield local.up(SETTINGS, lambda said: None, HOME)
     finally:
         local.down(HOME)
+
+
+def busy_here(stack: Running, name: str) -> int:
+    """How many environments of a function work just now."""
+    from deploy import local
+
+    return local.environments(stack).get(f"fastslow-{name}", {"busy": 0})["busy"]
+
+
+@contextmanager
+def silence(stack: Running) -> Iterator[None]:
+    """Without the schedule, whose warm-up takes environments at any time; begins when it is over."""
+    from deploy import local
+
+    events = local.client("events", stack)
+    rules = [each["Name"] for each in events.list_rules()["Rules"]]
+    for rule in rules:
+        events.disable_rule(Name=rule)
+    try:
+        until = time.monotonic() + 60
+        while any(busy_here(stack, name) for name in ("classify", "warmup")):
+            assert time.monotonic() < until, "an environment works on and on"
+            time.sleep(0.05)
+        yield
+    finally:
+        for rule in rules:
+            events.enable_rule(Name=rule)
+
+
+@pytest.fixture
+def silent(stack: Running) -> Iterator[None]:
+    """`silence`, for one test."""
+    with silence(stack):
+        yield

@@ -24,7 +24,7 @@ pytest.importorskip("boto3", reason="the stack needs the extra: pip install -e '
 from deploy import local
 from deploy.pool import sandbox
 from tests.deploy.broken_store import BrokenStore, Fault, broken_store
-from tests.deploy.conftest import HOME
+from tests.deploy.conftest import HOME, silence
 from tests.functions.made import version
 from tests.vision.made import picture
 from vision.bucket import Bucket
@@ -137,21 +137,15 @@ class Service:
 @pytest.fixture(scope="module")
 def everything(stack: local.Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service, with the schedule silent, and all as it was afterwards."""
-    events = local.client("events", stack)
-    rules = [each["Name"] for each in events.list_rules()["Rules"]]
-    with broken_store(stack.cloud_url) as store:
+    with broken_store(stack.cloud_url) as store, silence(stack):
         service = Service(stack, store, tmp_path_factory.mktemp("models"))
         before = service.version()
-        for rule in rules:
-            events.disable_rule(Name=rule)
         service.publish(1)
         try:
             yield service
         finally:
             service.point(before)
             service.reserve(3)
-            for rule in rules:
-                events.enable_rule(Name=rule)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from deploy import interpreters, local, tools
 from deploy.errors import ToolMissing
 from mu.service.requests import Run, encode_job, encode_request, job_key, status_key, store_prefix
 from pipelines.probe import probe_job, probe_results
+from tests.deploy.conftest import silence
 
 pytestmark = pytest.mark.timeout(900)  # the first one builds the packages
 HOME = tools.ROOT / "build" / f"local-strict-{os.environ.get('PYTEST_XDIST_WORKER', 'tested')}"
@@ -127,15 +128,16 @@ def test_a_job_is_done_with_the_permissions_there_are(stack: local.Running) -> N
 
 
 def test_without_its_permission_the_warm_up_fails_and_nothing_else(stack: local.Running) -> None:
-    assert local.warm(stack, HOME) == ""
-    iam, role = local.client("iam", stack), role_of(stack, "warmup").rpartition("/")[2]
-    (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
-    document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
-    iam.delete_role_policy(RoleName=role, PolicyName=policy)
-    assert "AccessDenied" in local.warm(stack, HOME)
-    assert warm_by_hand(stack)["model"] == ""
-    iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
-    assert local.warm(stack, HOME) == ""
+    with silence(stack):
+        assert local.warm(stack, HOME) == ""
+        iam, role = local.client("iam", stack), role_of(stack, "warmup").rpartition("/")[2]
+        (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        iam.delete_role_policy(RoleName=role, PolicyName=policy)
+        assert "AccessDenied" in local.warm(stack, HOME)
+        assert warm_by_hand(stack)["model"] == ""
+        iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
+        assert local.warm(stack, HOME) == ""
 
 
 def warm_by_hand(stack: local.Running) -> dict[str, Any]:

@@ -22,7 +22,7 @@ pytest.importorskip("boto3", reason="the stack needs the extra: pip install -e '
 
 from cli.main import fastslow
 from deploy import local
-from tests.deploy.conftest import HOME, SETTINGS
+from tests.deploy.conftest import HOME, SETTINGS, busy_here
 from vision.bucket import Bucket
 from vision.library import Library
 from vision.store import activate, publish
@@ -196,7 +196,7 @@ def test_a_film_is_classified_side_by_side(
     assert (done.exit_code, "403" in done.stderr) == (1, True)
 
 
-@pytest.mark.usefixtures("model")
+@pytest.mark.usefixtures("model", "silent")
 def test_after_a_warm_up_so_many_requests_at_once_are_warm(stack: local.Running) -> None:
     assert local.warm(stack, HOME) == ""
     key = local.api_key(stack)
@@ -205,11 +205,11 @@ def test_after_a_warm_up_so_many_requests_at_once_are_warm(stack: local.Running)
         assert [(status, told["cold"]) for status, told in (each.result() for each in sent)] == [(200, False)] * 2
 
 
-@pytest.mark.usefixtures("model")
+@pytest.mark.usefixtures("model", "silent")
 def test_no_more_environments_than_reserved(stack: local.Running) -> None:
     def hold(_: int) -> str:
         client, alias = local.client("lambda", stack), stack.outputs["ClassifierAlias"]
-        answer = client.invoke(FunctionName=alias, Payload=b'{"warmup": {"hold_ms": 5000}}')
+        answer = client.invoke(FunctionName=alias, Payload=b'{"warmup": {"hold_ms": 10000}}')
         return "refused" if "FunctionError" in answer else str(json.loads(answer["Payload"].read())["environment"])
 
     def ask(_: int) -> int:
@@ -217,7 +217,10 @@ def test_no_more_environments_than_reserved(stack: local.Running) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         held = pool.map(hold, range(5))
-        time.sleep(1)
+        until = time.monotonic() + 60
+        while busy_here(stack, "classify") < 3:
+            assert time.monotonic() < until, "they are not taken"
+            time.sleep(0.05)
         assert set(pool.map(ask, range(2))) == {429}
         met = list(held)
     assert met.count("refused") == 2

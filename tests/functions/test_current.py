@@ -42,7 +42,7 @@ class Here:
         )
 
     def load(self, manifest: Manifest, path: Path) -> Classifier:
-        self.gate.wait(10)
+        self.gate.wait(60)
         self.loads += 1
         return Classifier(manifest, path)
 
@@ -125,7 +125,7 @@ def test_a_request_does_not_wait_while_the_new_one_loads(here: Here) -> None:
     began = time.monotonic()
     for _ in range(100):
         assert here.version() == "1"
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 30
     here.gate.set()
     assert here.current._thread
     here.current._thread.join()

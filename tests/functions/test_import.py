@@ -13,7 +13,7 @@ took = time.process_time() - began
 heavy = {"aws_lambda_powertools", "av", "boto3", "botocore", "click", "codec", "pipelines", "requests", "rich"}
 print(took, *sorted(heavy & set(sys.modules)))
 """
-LIMIT = 0.5  # seconds of processor; bench/startup.py says what it is on a quiet machine
+LIMIT = 1.0  # seconds of a slow, busy processor; bench/startup.py says what it is on a quiet machine
 
 
 def test_the_classifier_is_imported_quickly() -> None:

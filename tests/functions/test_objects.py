@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import json
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -21,12 +20,13 @@ class Server(http.server.BaseHTTPRequestHandler):
 
     script: list[str]
     seen: list[tuple[str, dict[str, str]]]
+    over: threading.Event
 
     def do_GET(self) -> None:
         self.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         what = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if what == "slow":
-            time.sleep(0.4)
+            self.over.wait(60)
         if what == "reset":
             self.close_connection = True
             return
@@ -57,7 +57,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Server]]:
-    kind = type("Scripted", (Server,), {"script": ["good"], "seen": []})
+    kind = type("Scripted", (Server,), {"script": ["good"], "seen": [], "over": threading.Event()})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
@@ -71,8 +71,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Server]]:
         for name in ("AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setattr(objects, "_PAUSE", 0)
-        monkeypatch.setattr(objects, "_PATIENCE", 0.2)
         yield kind
+        kind.over.set()
         running.shutdown()
         thread.join()
 
@@ -90,7 +90,9 @@ def test_an_object_is_read_and_only_when_it_changed(server: type[Server]) -> Non
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "429", "half", "reset", "slow"])
-def test_what_breaks_is_tried_again(server: type[Server], fault: str) -> None:
+def test_what_breaks_is_tried_again(server: type[Server], fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if fault == "slow":
+        monkeypatch.setattr(objects, "_PATIENCE", 1.0)
     server.script = [fault, fault, "good"]
     assert Objects("models").read("a", 10)
     assert len(server.seen) == 3

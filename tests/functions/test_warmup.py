@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -18,27 +17,31 @@ from functions.warmup import handler as warmup
 
 
 class Lambda:
-    """Lambda as it is: a free environment takes the call, or a new one starts; beyond the limit it refuses."""
+    """Lambda as it is: a free environment takes the call, or a new one starts; beyond the limit it refuses.
 
-    def __init__(self, limit: int = 1000, start: float = 0.0) -> None:
+    A call holds until all that are made at once have come, however busy this machine is.
+    """
+
+    def __init__(self, at_once: int, limit: int = 1000) -> None:
         self.free: list[str] = []
         self.made = 0
         self.calls: list[dict[str, Any]] = []
-        self.limit, self.start = limit, start
-        self.lock = threading.Lock()
+        self.at_once, self.limit = at_once, limit
+        self.lock = threading.Condition()
 
     def invoke(self, **call: str) -> dict[str, Any]:
         event = json.loads(call["Payload"])
         with self.lock:
             self.calls.append(event)
+            self.lock.notify_all()
             cold = not self.free
             if cold and self.made == self.limit:
                 answer = {"Error": {"Code": "TooManyRequestsException", "Message": "Rate Exceeded"}}
                 raise ClientError(answer, "Invoke")
             self.made += cold
             name = self.free.pop() if not cold else f"environment {self.made}"
-        time.sleep(self.start + event["warmup"]["hold_ms"] / 1000)
-        with self.lock:
+            held_until = -(-len(self.calls) // self.at_once) * self.at_once
+            assert self.lock.wait_for(lambda: len(self.calls) >= held_until, 60)
             self.free.append(name)
         return {"Payload": io.BytesIO(json.dumps({"environment": name, "cold": cold}).encode())}
 
@@ -59,7 +62,7 @@ def use(monkeypatch: pytest.MonkeyPatch, service: Any) -> None:
 def test_as_many_environments_as_asked_are_warm(
     monkeypatch: pytest.MonkeyPatch, count: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    service = Lambda()
+    service = Lambda(count)
     use(monkeypatch, service)
     assert warmup.handler({}, None) == {"Environments": count, "ColdEnvironments": count}
     assert warmup.handler({"source": "aws.events"}, None) == {"Environments": count, "ColdEnvironments": 0}
@@ -70,7 +73,7 @@ def test_as_many_environments_as_asked_are_warm(
 
 
 def test_busy_environments_are_warm_anyway(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    service = Lambda(limit=5)
+    service = Lambda(count, limit=5)
     use(monkeypatch, service)
     assert warmup.handler({}, None)["Environments"] == 5
     assert [each["warmup"]["hold_ms"] for each in service.calls] == [100] * count + [200] * count
@@ -79,7 +82,7 @@ def test_busy_environments_are_warm_anyway(monkeypatch: pytest.MonkeyPatch, coun
 def test_nothing_warm_is_an_error_that_alarms(
     monkeypatch: pytest.MonkeyPatch, count: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    use(monkeypatch, Lambda(limit=0))
+    use(monkeypatch, Lambda(count, limit=0))
     with pytest.raises(warmup.NothingWarm, match="TooManyRequests"):
         warmup.handler({}, None)
     assert "Rate Exceeded" in json.loads(capsys.readouterr().out)["refused"]

@@ -220,7 +220,7 @@ took = time.process_time() - began
 heavy = {"asyncio", "av", "boto3", "botocore", "click", "codec", "numpy", "pipelines", "requests", "rich", "vision"}
 print(took, *sorted(heavy & set(sys.modules)))
 """
-LIMIT = 0.5  # seconds of processor; bench/startup.py says what it is on a quiet machine
+LIMIT = 1.0  # seconds of a slow, busy processor; bench/startup.py says what it is on a quiet machine
 
 
 def test_the_worker_is_imported_quickly() -> None:

@@ -28,7 +28,7 @@ def test_texts_and_numbers_mean_the_same() -> None:
         ("warm", True, "wants a whole number"),
         ("warm", "1e3", "wants a whole number"),
         ("warm", "201", "wants 0 to 200, not 201"),
-        ("memory", -5, "wants 512 to 10240, not -5"),
+        ("memory", -5, "wants 1024 to 10240, not -5"),
         ("arch", "arm", "wants arm64 or x86_64"),
         ("auth", None, "wants key or iam"),
         ("snapstart", "yes", "wants true or false"),

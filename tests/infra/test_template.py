@@ -340,7 +340,7 @@ def test_alarms_reach_somebody(template: Template) -> None:
 
 def test_the_dashboard_shows_what_was_promised(template: Template) -> None:
     shown = json.dumps(template.one("CloudWatch::Dashboard"))
-    for metric in ("Errors", "Throttles", "ColdStart", "CacheHit", "CacheMiss", "p50", "p99"):
+    for metric in ("Errors", "Throttles", "ColdStart", "CacheHit", "CacheMiss", "SwitchFailed", "p50", "p99"):
         assert metric in shown, metric
 
 

@@ -14,7 +14,7 @@ heavy = {"asyncio", "av", "boto3", "botocore", "click", "codec", "concurrent", "
 heavy |= {"logging", "numpy", "pipelines", "rich", "sqlite3", "urllib", "uvloop", "vision"}
 print(took, *sorted(heavy & set(sys.modules)))
 """
-LIMIT = 0.5  # seconds of processor; bench/startup.py says what it is on a quiet machine
+LIMIT = 1.0  # seconds of a slow, busy processor; bench/startup.py says what it is on a quiet machine
 
 
 def test_a_worker_is_imported_quickly() -> None:
