@@ -52,7 +52,7 @@ class Dashboard(Construct):
         board.add_widgets(
             _graph("Calls", own("Requests"), own("WarmUps")),
             _graph("Cold starts", own("ColdStart")),
-            _graph("Models in /tmp", own("CacheHit"), own("CacheMiss")),
+            _graph("Models in /tmp", own("CacheHit"), own("CacheMiss"), own("NoModel"), own("SwitchFailed")),
         )
         board.add_widgets(
             _graph(

@@ -115,7 +115,8 @@ class Settings:
     burst: int = _count(200, 1, 5_000, "requests at once that the API takes")
     daily: int = _count(0, 0, 100_000_000, "requests a day for the API key; 0 is no limit")
 
-    memory: int = _count(1769, 512, 10_240, "memory of the classifier; 1769 is one processor")
+    # An animated WebP of as many pixels as are decoded takes 850 MB.
+    memory: int = _count(1769, 1024, 10_240, "memory of the classifier; 1769 is one processor")
     timeout: int = _count(28, 5, 28, "time for one picture; the API answers within 29 s")
     tmp: int = _count(512, 512, 10_240, "`/tmp` of the classifier, where models are kept")
     concurrency: int = _count(200, 0, 10_000, "environments of the classifier at most; 0 is no cap but the account's")
