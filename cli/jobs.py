@@ -139,6 +139,25 @@ def logs(job: str, stack: str, local: bool) -> None:
         click.echo("nothing failed", err=True)
 
 
+@jobs.command(short_help="The page of a job that is over.")
+@_id
+@click.argument("file", metavar="PAGE", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace PAGE if it exists.")
+@_where
+def page(job: str, file: Path, overwrite: bool, stack: str, local: bool) -> None:
+    """Write a job's page to PAGE: who was at what, who waited for whom, what failed, the film if it made one."""
+    if file.exists() and not overwrite:
+        raise Failure(f"{file}: exists already; --overwrite replaces it")
+    with _desk(stack, local) as desk:
+        status = _there(desk.jobs.status(job), job)
+        made = desk.jobs.page(job)
+    if made is None:
+        raise Failure(f"{job} is {status.state} and has no page (yet)")
+    beside = file.with_name(f".{file.name}.part")
+    beside.write_bytes(made)
+    beside.replace(file)
+
+
 @jobs.command(short_help="Go on with a job.")
 @_id
 @_wait

@@ -55,7 +55,7 @@ def up(settings: tuple[str, ...], model: str | None, library: Path | None, as_js
         return
     click.echo(f"POST frames to  {told['frames_url']}")
     if told["jobs_url"]:
-        click.echo(f"POST jobs to    {told['jobs_url']}")
+        click.echo(f"POST jobs to    {told['jobs_url']}\nsee jobs at     {told['pages_url']}")
     none = "none, so callers are told to wait; fastslow models add FILE, then up again"
     click.echo(f"model           {active or none}")
     click.echo(f"cloud           {told['endpoint_url']}")
@@ -80,7 +80,7 @@ def status(as_json: bool) -> None:
     click.echo(f"POST frames to  {told['frames_url']}")
     if told["jobs_url"]:
         how = "runs" if state.coordinates else "has ended; fastslow local up starts it again"
-        click.echo(f"POST jobs to    {told['jobs_url']}\ncoordinator     {how}")
+        click.echo(f"POST jobs to    {told['jobs_url']}\nsee jobs at     {told['pages_url']}\ncoordinator     {how}")
     click.echo(f"cloud           {told['endpoint_url']}")
     for name, counts in sorted(told["environments"].items()):
         click.echo(f"{name:24} {counts['busy']} busy, {counts['free']} free")
@@ -120,6 +120,7 @@ def _about(state: Running) -> dict[str, Any]:
     return {
         "frames_url": stack.frames_url(state),
         "jobs_url": stack.jobs_url(state),
+        "pages_url": stack.pages_url(),
         "coordinator": state.coordinates,
         "api_key": stack.api_key(state),
         "endpoint_url": state.cloud_url,

@@ -80,7 +80,7 @@ def start(boot: Boot, folder: Path, *, python: Path, port: int, more: Mapping[st
     state.mkdir(parents=True, exist_ok=True)
     (state / "address").unlink(missing_ok=True)
     bare = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    local = {"HOST": "127.0.0.1", "ADDRESS": "127.0.0.1", "PORT": str(port), "STATE": str(state)}
+    local = {"HOST": "127.0.0.1", "ADDRESS": "127.0.0.1", "PORT": str(port), "PAGES": "0", "STATE": str(state)}
     process = processes.start(
         [str(python), "-m", "mu.coordinator"],
         env={

@@ -175,6 +175,12 @@ def frames_url(state: Running) -> str:
     return _url(state, "FramesUrl")
 
 
+def pages_url(home: Path = HOME) -> str:
+    """Where the coordinator shows what jobs do; empty if it does not."""
+    told = home / "coordinator" / "state" / "pages"
+    return told.read_text().strip() if told.exists() else ""
+
+
 def jobs_url(state: Running) -> str:
     """Where to POST jobs; empty where the stack takes none."""
     return _url(state, "JobsUrl") if "JobsUrl" in state.outputs else ""

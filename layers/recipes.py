@@ -133,7 +133,7 @@ RECIPES = {
         # A worker runs for minutes, and the zip is close to the limit.
         Recipe("video", ("numpy", "av"), left_out=NUMPY + AV, bytecode=False),
         Recipe("vision", ("numpy", "onnxruntime", "pillow"), left_out=NUMPY + ONNXRUNTIME + PILLOW),
-        Recipe("code", ("msgspec",), ("codec", "mu", "vision", "pipelines"), PROJECT, sources=LATE),
+        Recipe("code", ("msgspec",), ("codec", "mu", "pages", "vision", "pipelines"), PROJECT, sources=LATE),
         # No layer: the coordinator's machine has it beside `code`. Functions find boto3 where they run.
         Recipe("coordinator", COORDINATOR, left_out=BOTOCORE + CRYPTOGRAPHY),
         # No layer: what `fastslow codec publish` takes, in place of the one in the layer.

@@ -22,6 +22,7 @@ from mu.service.cloud import Cloud
 from mu.service.launcher import Lambda, invoker
 from mu.service.service import Service
 from mu.service.settings import Settings
+from mu.service.shown import pages
 
 __all__ = ["main", "serve"]
 
@@ -39,15 +40,22 @@ async def serve(settings: Settings) -> None:
     concurrency = settings.concurrency or await asyncio.to_thread(cloud.concurrency)
     async with Server(settings.host, settings.port, name=settings.reached_at) as server:
         settings.folder.mkdir(parents=True, exist_ok=True)
-        beside = settings.folder / "address.part"
-        beside.write_text(f"{server.address}\n")
-        beside.replace(settings.folder / "address")
-        logging.info("workers come to %s, at most %d of them", server.address, concurrency)
-        alive = loop.create_task(_say_alive())
-        try:
-            await Service(settings, cloud, server, workers, concurrency).run(over)
-        finally:
-            alive.cancel()
+        service = Service(settings, cloud, server, workers, concurrency)
+        with pages(service.board, settings.pages) as shown_at:
+            _write(settings.folder / "pages", shown_at)
+            _write(settings.folder / "address", server.address)
+            logging.info("workers come to %s, at most %d of them; pages at %s", server.address, concurrency, shown_at)
+            alive = loop.create_task(_say_alive())
+            try:
+                await service.run(over)
+            finally:
+                alive.cancel()
+
+
+def _write(path: Path, line: str) -> None:
+    beside = path.with_suffix(".part")
+    beside.write_text(f"{line}\n")
+    beside.replace(path)
 
 
 async def _say_alive() -> None:

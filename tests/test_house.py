@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # What each package may import of the house, from the top down. None of them imports bench or tests.
 LAYERS = {
-    "functions": {"pipelines", "mu", "vision", "codec"},
+    "functions": {"pipelines", "mu", "vision", "codec", "pages"},
     "cli": {"pipelines", "mu", "vision", "codec", "deploy"},
     "pipelines": {"mu", "vision", "codec", "pages"},
     "mu": {"codec", "pages"},

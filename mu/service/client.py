@@ -17,6 +17,7 @@ from mu.service.requests import (
     job_key,
     job_prefix,
     jobs_prefix,
+    page_key,
     status_key,
 )
 from mu.service.status import OVER, Status, decode_status
@@ -47,6 +48,10 @@ class Jobs:
         if found is None and self._cloud.read(job_key(job)) is not None:
             found = Status(id=job, state="queued")
         return found
+
+    def page(self, job: str) -> bytes | None:
+        """The page of a job that is over; None if it has none."""
+        return self._cloud.read(page_key(checked_id(job)))
 
     def resume(self, job: str) -> Status | None:
         """Let a job that failed or was cancelled go on from what it has; what it was before."""

@@ -2,6 +2,7 @@
 
     jobs/ID/job            the job, a MessagePack of `mu.Job`
     jobs/ID/status.json    what became of it
+    jobs/ID/page.html      how it went, for people, once it is over
     jobs/ID/ledger/        its journal, for a machine that takes the place of this one
     jobs/ID/store/         its objects: all that workers may touch
     jobs/running/ID        says that the job was taken and is not over
@@ -38,6 +39,7 @@ __all__ = [
     "job_to_json",
     "jobs_prefix",
     "ledger_prefix",
+    "page_key",
     "read_request",
     "running_key",
     "status_key",
@@ -163,6 +165,11 @@ def job_key(job: str) -> str:
 def status_key(job: str) -> str:
     """Where it is said what became of it."""
     return f"jobs/{job}/status.json"
+
+
+def page_key(job: str) -> str:
+    """Where its page is."""
+    return f"jobs/{job}/page.html"
 
 
 def ledger_prefix(job: str) -> str:

@@ -17,6 +17,7 @@ from mu.service.launcher import Lambda
 from mu.service.requests import Cancel, Run, checked_id, decode_job, job_key, read_request, running_key, status_key
 from mu.service.settings import Settings
 from mu.service.shares import shares
+from mu.service.shown import Board
 from mu.service.status import OVER, Status, decode_status, encode_status
 from mu.service.taken import Taken
 
@@ -37,6 +38,8 @@ class Service:
     def __init__(self, settings: Settings, cloud: Cloud, server: Server, workers: Lambda, concurrency: int) -> None:
         self._folder = settings.folder / "jobs"
         self._cloud, self._server, self._workers, self._concurrency = cloud, server, workers, concurrency
+        self.board = Board()
+        """What is served of the jobs to people."""
         self._jobs: dict[str, Taken] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._waiting: deque[tuple[str, bool]] = deque()
@@ -141,6 +144,7 @@ class Service:
             return str(error)
         log.info("%s runs%s", job, " again" if again else "")
         self._jobs[job] = taken
+        self.board.show(taken.shown)
         self._share()
         self._running[job] = asyncio.get_running_loop().create_task(self._until_over(taken))
         return ""

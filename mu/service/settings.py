@@ -30,6 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workers: Word
     """The worker functions, with commas between."""
     port: Port = 8443
+    pages: Port = 8765
+    """Where the live pages of the jobs are served, to this machine alone."""
     host: str = "0.0.0.0"
     """Where to listen."""
     address: str = ""

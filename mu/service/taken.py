@@ -21,6 +21,7 @@ from mu.service.cloud import Cloud
 from mu.service.generations import Opened, open_ledger
 from mu.service.launcher import ForJob, Lambda
 from mu.service.requests import ledger_prefix, running_key, status_key, store_prefix
+from mu.service.shown import Shown
 from mu.service.status import Status, encode_status
 
 __all__ = ["Taken"]
@@ -85,6 +86,11 @@ class Taken:
             workers=most,
         )
 
+    @property
+    def shown(self) -> Shown:
+        """The job as its page shows it."""
+        return Shown(self.job, self._record, self._cloud)
+
     def limit(self, workers: int) -> None:
         """The job may have so many workers from now on."""
         if self._hosted is not None:
@@ -116,6 +122,10 @@ class Taken:
         await self._server.leave(self._hosted) if self._hosted else None
         self._opened.ledger.close()
         status = self._status(outcome.kind, outcome.reason)
+        try:
+            await asyncio.to_thread(self.shown.keep)
+        except BackendError as error:
+            log.warning("%s: it has no page: %s", self.job.id, error)
         await _persist(lambda: self._finish(status))
         return status
 

@@ -21,7 +21,7 @@ import pytest
 pytest.importorskip("uvloop", reason="the coordinator needs the extra: pip install -e '.[mu]'")
 
 from mu import Job, Limits, Task
-from mu.service.requests import Cancel, Run, encode_job, encode_request, job_key, running_key, status_key
+from mu.service.requests import Cancel, Run, encode_job, encode_request, job_key, page_key, running_key, status_key
 from pipelines.probe import probe_job, probe_results
 from tests.mu.folder_cloud import ROOT, FolderCloud, serve
 
@@ -125,6 +125,9 @@ def test_two_jobs_beside_each_other_and_what_is_left(tmp_path: Path) -> None:
         assert (told["name"], told["counts"]["tasks"], told["counts"]["committed"]) == (job.name, 40, 40)
         assert 1 <= told["launched"] < 40, "one for every task, though there may be but four at a time"
         assert told["worker_s"] > 0
+        page = (cloud.read(page_key(job.id)) or b"").decode()
+        assert job.id in page
+        assert "40 of 40" in page.replace('<span class="unit">', " ")
         assert not cloud.keys(f"jobs/{job.id}/ledger/")
         assert not (tmp_path / "state" / "jobs" / job.id).exists()
     assert sorted(path.read_text().splitlines()[0][:20] for path in cloud.refused.iterdir()) == [
