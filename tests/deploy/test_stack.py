@@ -94,11 +94,13 @@ def test_nobody_gets_in_without_the_key(stack: local.Running) -> None:
     assert post(stack, b"{}", Content_Type="application/json", X_Api_Key="guessed")[0] == 403
 
 
-def test_without_a_model_callers_are_told_to_wait(stack: local.Running) -> None:
-    status, told = post(stack, b"", X_Api_Key=local.api_key(stack), Content_Type="image/jpeg")
+def test_what_lambda_would_not_take_is_refused_by_the_api(stack: local.Running) -> None:
+    key = local.api_key(stack)
+    status, told = post(stack, bytes(5_000_000), X_Api_Key=key, Content_Type="image/jpeg")
+    assert (status, told["error"]["code"]) == (413, "too_large")
+    assert "4.5 MB" in told["error"]["message"]
+    status, told = post(stack, b"", X_Api_Key=key, Content_Type="image/jpeg")
     assert (status, told["error"]["code"]) == (400, "no_image")
-    status, told = post(stack, picture("PNG"), X_Api_Key=local.api_key(stack), Content_Type="image/png")
-    assert (status, told["error"]["code"]) == (503, "no_model")
 
 
 def picture(kind: str) -> bytes:
@@ -111,7 +113,9 @@ def picture(kind: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def model(stack: local.Running, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A classifier, added, published and activated as anyone would."""
+    """A classifier, added, published and activated as anyone would; until then callers are told to wait."""
+    status, told = post(stack, picture("PNG"), X_Api_Key=local.api_key(stack), Content_Type="image/png")
+    assert (status, told["error"]["code"]) == (503, "no_model")
     folder = tmp_path_factory.mktemp("models")
     add = ["models", "add", str(shared / "models" / "mobilenet_v2_1.0_224_u8.onnx"), "--library", str(folder)]
     add += [
