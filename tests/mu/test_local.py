@@ -176,13 +176,14 @@ def test_a_backend_that_is_not_there() -> None:
 
 
 SCRIPT = """
-import sys, mu
+import signal, sys, mu
 from tests.mu import chores
 
 def twice(number: int) -> int:
     return 2 * number
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in a shell's background are deaf to it
     print(mu.map(twice, [1, 2, 3], workers=2), flush=True)
     if len(sys.argv) > 2:
         mu.run(mu.Job("chain", tuple(chores.chain(9, int(sys.argv[2]), sys.argv[1]))), workers=2, store=sys.argv[1])
@@ -217,14 +218,17 @@ def test_nothing_is_left_behind(how: signal.Signals, tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
     with script(tmp_path, str(marks)) as child:
-        assert eventually(lambda: len(list(marks.iterdir())) == 2), "both workers run"
-        workers = [int(path.name) for path in marks.iterdir()]
-        family = {
-            *workers,
-            *(int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in workers),
-        }
-        child.send_signal(how)
-        child.communicate()
+        try:
+            assert eventually(lambda: len(list(marks.iterdir())) == 2), "both workers run"
+            workers = [int(path.name) for path in marks.iterdir()]
+            family = {
+                *workers,
+                *(int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in workers),
+            }
+            child.send_signal(how)
+            child.communicate()
+        finally:
+            child.kill()  # or leaving would wait for it
     assert eventually(lambda: not any(map(is_alive, family)))
     assert len(family) == 3
 
