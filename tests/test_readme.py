@@ -1,6 +1,8 @@
 """What the README shows, run as it stands there."""
 
 import re
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +14,18 @@ from codec.ivf import IvfHeader, write_frame, write_header
 from pipelines import libvpx
 
 README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def examples() -> list[str]:
+    """Of Python."""
+    return re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+def test_a_map_does_what_the_readme_shows(tmp_path: Path) -> None:
+    script = tmp_path / "example.py"
+    script.write_text(examples()[0])
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[3, 5]\n"
 
 
 @pytest.mark.skipif(codec.BUILD == "uncompiled", reason="takes seconds a frame")
@@ -27,7 +41,7 @@ def test_the_library_does_what_the_readme_shows(
         for number, packet in enumerate(libvpx.encode(frames, libvpx.Settings(64, 64, Fraction(25), 30, 2))):
             write_frame(file, number, packet.data)
 
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    example = examples()[-1]
     names: dict[str, object] = {}
     exec(example, names)
 
