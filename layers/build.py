@@ -122,13 +122,16 @@ def _is_left_out(name: str, rules: Iterable[LeftOut]) -> bool:
 
 
 def project_files(recipe: Recipe, root: Path = ROOT) -> dict[str, bytes]:
-    """The project's own Python that a recipe names; raises LayerError when a folder is not there."""
+    """The project's own Python that a recipe names, and what its pages are made of.
+
+    Raises LayerError when a folder is not there.
+    """
     files = {}
     for folder in recipe.project:
         if not (root / folder).is_dir():
             raise LayerError(f"the recipe of {recipe.name!r} names {folder}/, which is not there")
-        for path in sorted((root / folder).rglob("*.py")):
-            if "_compiled" not in path.parts:
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in (".py", ".js", ".css") and "_compiled" not in path.parts:
                 files[path.relative_to(root).as_posix()] = path.read_bytes()
     return files
 

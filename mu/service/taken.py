@@ -124,7 +124,7 @@ class Taken:
         status = self._status(outcome.kind, outcome.reason)
         try:
             await asyncio.to_thread(self.shown.keep)
-        except BackendError as error:
+        except (BackendError, OSError) as error:
             log.warning("%s: it has no page: %s", self.job.id, error)
         await _persist(lambda: self._finish(status))
         return status

@@ -137,6 +137,7 @@ def test_the_code_layer_has_every_package_that_functions_may_import() -> None:
     assert set(RECIPES["code"].project) == here
     files = build.project_files(RECIPES["code"])
     assert {name.split("/")[0] for name in files} == here
+    assert {"pages/plot.js", "pages/page.css", "mu/page/job.js"} <= set(files), "pages are made where jobs run"
     with pytest.raises(LayerError, match="nowhere/"):
         build.project_files(Recipe("none", project=("nowhere",)))
 

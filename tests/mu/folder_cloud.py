@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -89,9 +90,11 @@ class Processes:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._running: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
 
     def invoke(self, function: str, event: bytes) -> Answer:
-        self._running = [each for each in self._running if each.poll() is None]  # and no zombie is left
+        with self._lock:
+            self._running = [each for each in self._running if each.poll() is None]  # and no zombie is left
         log = (self._folder / "workers.log").open("ab")
         with log:
             process = subprocess.Popen(
@@ -100,7 +103,8 @@ class Processes:
         assert process.stdin is not None
         process.stdin.write(event)
         process.stdin.close()
-        self._running.append(process)
+        with self._lock:
+            self._running.append(process)
         with (self._folder / "pids").open("a") as pids:
             pids.write(f"{process.pid}\n")
         return Answer(202, "")

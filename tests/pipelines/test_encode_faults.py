@@ -29,6 +29,14 @@ def children(pid: int) -> list[int]:
         return []
 
 
+def is_fork_server(pid: int) -> bool:
+    """There may be other children: Node, once a test has loaded CDK."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text() == "mu forkserver\n"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 class Killer:
     """Kills the workers of this process at random moments, one after the other."""
 
@@ -48,7 +56,8 @@ class Killer:
 
     def _kill(self) -> None:
         while self.left and not self._over.wait(self._random.uniform(0, 0.12)):
-            workers = [worker for server in children(os.getpid()) for worker in children(server)]
+            servers = filter(is_fork_server, children(os.getpid()))
+            workers = [worker for server in servers for worker in children(server)]
             if workers:
                 with suppress(ProcessLookupError):
                     os.kill(self._random.choice(workers), signal.SIGKILL)
