@@ -55,7 +55,7 @@ style-src {_checksum(style)}; script-src {_checksum(program)}; base-uri 'none'; 
 <body>
 <div class="wrap">
 {"".join(parts)}
-<footer>Made by fastslow {escape(metadata.version("fastslow"))}. \
+<footer>Made by fastslow{escape(_version())}. \
 {told}</footer>
 </div>
 <script type="application/json" id="data">{_json(data)}</script>
@@ -146,6 +146,14 @@ the numbers are in the page's source as JSON.</p></noscript>
 <span data-said aria-live="polite"></span></div>
 </section>
 """
+
+
+def _version() -> str:
+    """What is installed; functions and the coordinator's machine have the code alone."""
+    try:
+        return f" {metadata.version('fastslow')}"
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _checksum(text: str) -> str:

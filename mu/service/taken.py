@@ -124,8 +124,8 @@ class Taken:
         status = self._status(outcome.kind, outcome.reason)
         try:
             await asyncio.to_thread(self.shown.keep)
-        except (BackendError, OSError) as error:
-            log.warning("%s: it has no page: %s", self.job.id, error)
+        except Exception:  # whatever is wrong with a picture of it, the job is done
+            log.exception("%s: it has no page", self.job.id)
         await _persist(lambda: self._finish(status))
         return status
 
