@@ -115,6 +115,8 @@ def picture(kind: str) -> bytes:
 def model(stack: local.Running, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A classifier, added, published and activated as anyone would; until then callers are told to wait."""
     status, told = post(stack, picture("PNG"), X_Api_Key=local.api_key(stack), Content_Type="image/png")
+    if status == 200:  # tests of this file were here before, and those of another one in between
+        return
     assert (status, told["error"]["code"]) == (503, "no_model")
     folder = tmp_path_factory.mktemp("models")
     add = ["models", "add", str(shared / "models" / "mobilenet_v2_1.0_224_u8.onnx"), "--library", str(folder)]
