@@ -82,11 +82,12 @@ def test_workers_come_by_invitation_alone(stack: local.Running) -> None:
 
 def test_many_calls_at_once_meet_many_environments(stack: local.Running) -> None:
     client = local.client("lambda", stack)
+    before = local.environments(stack).get("fastslow-worker-0", {"free": 0})["free"]  # jobs may have had some
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: client.invoke(FunctionName="fastslow-worker-0", Payload=b"{}"), range(12)))
     counts = local.environments(stack)["fastslow-worker-0"]
     assert counts["busy"] == 0
-    assert 1 <= counts["free"] <= 8
+    assert 1 <= counts["free"] <= max(8, before + 4)
 
 
 def test_nobody_gets_in_without_the_key(stack: local.Running) -> None:
