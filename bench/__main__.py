@@ -33,6 +33,7 @@ PARTS = (
     "mu_ledger",
     "mu_local",
     "mu_launch",
+    "mu_cancel",
 )
 
 
