@@ -299,15 +299,7 @@ def work_of(status: Status) -> Work:
     """What a job took so far."""
     from deploy.cost import Work
 
-    counts = status.counts
-    wall = max(0.0, status.updated - status.began) if status.began else 0.0
-    return Work(
-        status.worker_s,
-        status.launched,
-        wall,
-        counts.objects if counts else 0,
-        counts.message_bytes if counts else 0,
-    )
+    return Work(status.worker_s, status.launched, status.wall_s, status.objects, status.message_bytes)
 
 
 def _there(status: Status | None, job: str) -> Status:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,9 @@ class Work:
     message_bytes: int = 0
 
 
+_NOTHING = Work(0.0, 0, 0.0)
+
+
 def of_job(work: Work, fleet: Fleet) -> list[Line]:
     """The bill of a job, part by part; the coordinator's machine, which runs anyway, for as long as the job took."""
     gigabytes = work.worker_s * fleet.memory / 1024
@@ -94,6 +97,12 @@ def of_job(work: Work, fleet: Fleet) -> list[Line]:
         Line("messages between zones, half of them", work.message_bytes / 1e9 * ZONE_GB),
         Line(f"coordinator, {fleet.machine}, {work.wall_s:,.0f} s", price and price * work.wall_s / 3600),
     ]
+
+
+def prices(fleet: Fleet) -> str:
+    """What one of each part of a job's work costs, for the coordinator, which has no other prices."""
+    lines = {field.name: of_job(replace(_NOTHING, **{field.name: 1}), fleet) for field in fields(Work)}
+    return ",".join(f"{name}={dollars(each):.6g}" for name, each in lines.items())
 
 
 def dollars(lines: list[Line]) -> float:

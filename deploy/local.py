@@ -33,8 +33,8 @@ HOME = tools.ROOT / "build" / "local"
 """What runs says here what it is; the environments for the cloud and for functions are made once, below it."""
 REGION, ACCOUNT = "us-east-1", "000000000000"
 SOURCES = (
-    *("app.py", "cdk.json", "codec", "constraints.txt", "deploy/pool", "functions", "infra", "layers", "mu"),
-    *("pipelines", "vision"),
+    *("app.py", "cdk.json", "codec", "constraints.txt", "deploy/cost.py", "deploy/pool", "functions", "infra"),
+    *("layers", "mu", "pages", "pipelines", "vision"),
 )
 
 PROCESSES = ("cloud", "pool", "coordinator")

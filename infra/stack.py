@@ -31,11 +31,13 @@ STORE = "jobs/*/store/"
 class FastslowStack(Stack):
     """All of fastslow in one stack that belongs to no account or region until it is deployed."""
 
-    def __init__(self, scope: Construct, name: str, *, settings: Settings, packages: Packages) -> None:
+    def __init__(
+        self, scope: Construct, name: str, *, settings: Settings, packages: Packages, prices: str = ""
+    ) -> None:
         super().__init__(scope, name, description="fastslow: classifies frames, encodes video with many small workers")
         for key, value in (("project", settings.name), *settings.tags):
             Tags.of(self).add(key, value)
-        self.settings = settings
+        self.settings, self.prices = settings, prices
         self.storage = Storage(
             self,
             "Storage",
@@ -137,6 +139,7 @@ class FastslowStack(Stack):
                     "FASTSLOW_QUEUE": self.queue.jobs.queue_url,
                     "FASTSLOW_REFUSED_QUEUE": self.queue.refused.queue_url,
                     "FASTSLOW_WORKERS": names,
+                    "FASTSLOW_PRICES": self.prices,
                     "FASTSLOW_PORT": str(settings.coordinator_port),
                     "AWS_DEFAULT_REGION": self.region,
                 },

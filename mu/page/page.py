@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
-from html import escape
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape, unescape
 
 import msgspec
 
@@ -14,26 +16,41 @@ from mu.record import Counts, Record
 from pages.document import document, facts, head, numbers, plot, resource, tiles
 from pages.words import DOT, count, some, took
 
-__all__ = ["LARGEST_FILM", "Film", "page", "tile_entries"]
+__all__ = ["LARGEST_FILM", "Film", "film_beside", "page", "relinked", "tile_entries"]
 
 LARGEST_FILM = 24 << 20
 """Bytes of a film that becomes part of a page; a larger one lies beside it."""
 
 
-class Film(msgspec.Struct, frozen=True):
-    """The film that a job made: its bytes, or where the page finds it."""
+@dataclass(frozen=True)
+class Film:
+    """The film that a job made."""
 
     kind: str
     """Its MIME type."""
-    data: bytes | None = None
-    address: str = ""
+    size: int
+    read: Callable[[int, int], bytes]
+    """Gives its bytes from one place up to another."""
+    beside: str = ""
+    """Where a page that lies with the job's results finds it."""
 
     @property
     def source(self) -> str:
-        """What a player is given."""
-        if self.data is not None and len(self.data) <= LARGEST_FILM:
-            return f"data:{self.kind};base64,{base64.b64encode(self.data).decode()}"
-        return self.address
+        """What the player of a page that nobody serves is given: all of it, unless it is large."""
+        if self.size > LARGEST_FILM:
+            return self.beside
+        return f"data:{self.kind};base64,{base64.b64encode(self.read(0, self.size)).decode()}"
+
+
+def film_beside(made: bytes) -> str:
+    """Where a page that `page` made looks for its film; empty if it has none, or has it in itself."""
+    found = _BESIDE.search(made)
+    return unescape(found[1].decode()) if found else ""
+
+
+def relinked(made: bytes, address: str) -> bytes:
+    """The page with its film at another address; as it was if `film_beside` is empty."""
+    return _BESIDE.sub(lambda _: _player(address).encode(), made, count=1)
 
 
 def page(
@@ -44,12 +61,14 @@ def page(
     live: str = "",
     costs: float | None = None,
     film: Film | None = None,
+    film_at: str = "",
     settings: Mapping[str, str] | None = None,
 ) -> bytes:
     """A job's page as UTF-8.
 
     With `live`, the address of its facts, the page asks there for what is new; without, it is complete in itself.
-    `costs` are US dollars so far, `settings` what else is to be said of the job.
+    `costs` are US dollars so far, `film_at` is where whoever serves the page serves the film, `settings` what else is
+    to be said of the job.
     """
     counts = record.counts(now)
     state = counts.outcome or "running"
@@ -62,7 +81,7 @@ def page(
     parts = [
         head("fastslow job", job.name, below),
         tiles("Where it stands", tile_entries(counts, costs)),
-        _film(film),
+        _film(film_at or film.source) if film else "",
         _failures(counts.failures),
         plot(
             "load",
@@ -130,13 +149,18 @@ def _limits(limits: Limits) -> dict[str, str]:
     }
 
 
-def _film(film: Film | None) -> str:
-    if film is None:
-        return ""
+def _film(source: str) -> str:
     return f"""<section class="film"><h2>The film</h2>
-<video controls preload="metadata" src="{escape(film.source)}"></video>
+{_player(source)}
 </section>
 """
+
+
+_BESIDE = re.compile(rb'<video controls playsinline preload="metadata" src="((?!data:)[^"]+)"></video>')
+
+
+def _player(source: str) -> str:
+    return f'<video controls playsinline preload="metadata" src="{escape(source)}"></video>'
 
 
 def _failures(failures: Sequence[Failure]) -> str:

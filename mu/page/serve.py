@@ -7,13 +7,16 @@ tunnel (Session Manager's port forwarding on AWS).
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+from mu.errors import MuError
 from mu.job import Job
 from mu.page.page import Film, page, tile_entries
 from mu.record import Record
@@ -24,6 +27,9 @@ __all__ = ["Board", "Pages", "View"]
 
 MOST_FACTS = 50_000
 """In one answer."""
+PIECE = 4 << 20
+"""Bytes of a film that are read at a time."""
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _SECURITY = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
@@ -96,8 +102,11 @@ class _Handler(BaseHTTPRequestHandler):
             case []:
                 live = "" if view.record.outcome else f"/jobs/{quote(parts[1])}/facts"
                 film = view.film()
-                body = page(view.job, view.record, view.now(), live=live, costs=view.costs(), film=film)
+                at = f"/jobs/{quote(parts[1])}/film"
+                body = page(view.job, view.record, view.now(), live=live, costs=view.costs(), film=film, film_at=at)
                 return self._answer(HTTPStatus.OK, body, "text/html; charset=utf-8")
+            case ["film"]:
+                return self._film(view.film())
             case ["facts"]:
                 return self._facts(view, parse_qs(address.query).get("from", ["0"])[0])
             case _:
@@ -117,15 +126,61 @@ class _Handler(BaseHTTPRequestHandler):
         }
         return self._answer(HTTPStatus.OK, json.dumps(told, separators=(",", ":")).encode(), "application/json")
 
-    def _answer(self, status: HTTPStatus, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
+    def _film(self, film: Film | None) -> None:
+        """The film, or the part of it that a player asks for, a piece after the other as fast as it takes them."""
+        if film is None:
+            return self._answer(HTTPStatus.NOT_FOUND, b"no film (yet)\n")
+        asked = self.headers.get("Range")
+        part = _part(asked, film.size) if asked else (0, film.size)
+        if part is None:
+            more = {"Content-Range": f"bytes */{film.size}"}
+            return self._answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, b"no such part\n", more=more)
+        start, stop = part
+        try:
+            piece = film.read(start, min(stop, start + PIECE))
+        except MuError as error:
+            return self._answer(HTTPStatus.BAD_GATEWAY, f"{error}\n".encode())
+        more = {"Accept-Ranges": "bytes"}
+        if asked:
+            more["Content-Range"] = f"bytes {start}-{stop - 1}/{film.size}"
+        self._head(HTTPStatus.PARTIAL_CONTENT if asked else HTTPStatus.OK, stop - start, film.kind, more)
+        try:
+            self.wfile.write(piece)
+            for at in range(start + PIECE, stop, PIECE):
+                self.wfile.write(film.read(at, min(stop, at + PIECE)))
+        except (OSError, MuError):  # the player has enough, or there is no more: it asks again for what it wants
+            self.close_connection = True
+
+    def _answer(
+        self,
+        status: HTTPStatus,
+        body: bytes,
+        kind: str = "text/plain; charset=utf-8",
+        more: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._head(status, len(body), kind, more)
+        self.wfile.write(body)
+
+    def _head(self, status: HTTPStatus, size: int, kind: str, more: Mapping[str, str]) -> None:
         self.send_response(status)
-        for name, value in {**_SECURITY, "Content-Type": kind, "Content-Length": str(len(body))}.items():
+        for name, value in {**_SECURITY, "Content-Type": kind, "Content-Length": str(size), **more}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the library's name
         """Nobody asked."""
+
+
+def _part(asked: str, size: int) -> tuple[int, int] | None:
+    """The one part that a Range header asks for (RFC 9110, 14.1.2): its start and the place after it."""
+    found = _RANGE.fullmatch(asked.strip())
+    if not found or not any(found.groups()):
+        return None
+    first, last = found.groups()
+    if not first:
+        return (max(0, size - int(last)), size) if int(last) and size else None
+    start, stop = int(first), min(size, int(last) + 1) if last else size
+    return (start, stop) if start < stop else None
 
 
 def _list(board: Board) -> bytes:

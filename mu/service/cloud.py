@@ -57,6 +57,14 @@ class Cloud:
 
         return _asked(self.url(key), ask)
 
+    def part(self, key: str, start: int, stop: int) -> bytes:
+        """The bytes of an object that is there, from `start` up to `stop`."""
+        reach = f"bytes={start}-{stop - 1}"
+        return _asked(
+            self.url(key),
+            lambda: bytes(self._s3.get_object(Bucket=self._bucket, Key=key, Range=reach)["Body"].read()),
+        )
+
     def write(self, key: str, body: bytes, kind: str = "application/octet-stream") -> None:
         """Make an object, or replace it."""
         _asked(

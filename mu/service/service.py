@@ -14,6 +14,7 @@ from mu.errors import BackendError, JobError, MuError
 from mu.server import Server
 from mu.service.cloud import Cloud, Message
 from mu.service.launcher import Lambda
+from mu.service.prices import Prices
 from mu.service.requests import Cancel, Run, checked_id, decode_job, job_key, read_request, running_key, status_key
 from mu.service.settings import Settings
 from mu.service.shares import shares
@@ -36,7 +37,7 @@ class Service:
     """Runs jobs. `concurrency` is how many workers there may be of all of them together."""
 
     def __init__(self, settings: Settings, cloud: Cloud, server: Server, workers: Lambda, concurrency: int) -> None:
-        self._folder = settings.folder / "jobs"
+        self._folder, self._prices = settings.folder / "jobs", Prices.read(settings.prices)
         self._cloud, self._server, self._workers, self._concurrency = cloud, server, workers, concurrency
         self.board = Board()
         """What is served of the jobs to people."""
@@ -134,7 +135,13 @@ class Service:
             before = await self._status(job) or Status(id=job, state="queued", submitted=time.time())
             before = msgspec.structs.replace(before, name=found.name, counts=None, reason="")
             taken = Taken(
-                found, before, cloud=self._cloud, server=self._server, workers=self._workers, folder=self._folder
+                found,
+                before,
+                cloud=self._cloud,
+                server=self._server,
+                workers=self._workers,
+                folder=self._folder,
+                prices=self._prices,
             )
             await taken.begin(again=again, most=self._shares(taken)[job])
         except BackendError:

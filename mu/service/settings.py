@@ -40,6 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The folder for ledgers and messages."""
     concurrency: Annotated[int, Meta(ge=0)] = 0
     """Workers at a time of all jobs together; 0 is what the account allows."""
+    prices: str = ""
+    """Of what jobs take (mu/service/prices.py); empty is that nobody says what they cost."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from mu.errors import BackendError
 from mu.job import Job
-from mu.page.page import LARGEST_FILM, Film, page
+from mu.page.page import Film, page
 from mu.page.serve import Pages
 from mu.record import Record
 from mu.service.cloud import Cloud
@@ -26,30 +27,30 @@ log = logging.getLogger("mu.service")
 class Shown:
     """A job as its page shows it."""
 
-    def __init__(self, job: Job, record: Record, cloud: Cloud) -> None:
+    def __init__(
+        self, job: Job, record: Record, cloud: Cloud, costs: Callable[[], float | None] = lambda: None
+    ) -> None:
         self.job, self.record, self._cloud = job, record, cloud
+        self.costs = costs
+        """US dollars so far, if that is known."""
 
     def now(self) -> float:
         """The time on the record's clock."""
         return time.monotonic()
 
-    def costs(self) -> float | None:
-        """Who asks the bucket knows the prices; this machine does not."""
-        return None
-
     def film(self) -> Film | None:
-        """The film that the job stored, if it did: as a part of the page, unless it is large."""
+        """The film that the job stored, if it did."""
         for name, kind in _KINDS.items():
             size = next((fact[4] for fact in self.record.facts if fact[0] == "stored" and fact[3] == name), None)
             if size is None or not self.record.outcome:
                 continue
-            data = self._cloud.read(store_prefix(self.job.id) + name) if int(size) <= LARGEST_FILM else None
-            return Film(kind, data, f"store/{name}")
+            key = store_prefix(self.job.id) + name
+            return Film(kind, int(size), partial(self._cloud.part, key), f"store/{name}")
         return None
 
     def keep(self) -> None:
         """Put the page beside the job's results. Raises BackendError."""
-        made = page(self.job, self.record, self.now(), film=self.film())
+        made = page(self.job, self.record, self.now(), costs=self.costs(), film=self.film())
         self._cloud.write(page_key(self.job.id), made, "text/html; charset=utf-8")
 
 

@@ -32,6 +32,13 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Workers that were started, those of earlier coordinators too."""
     worker_s: float = 0.0
     """Seconds that workers were there, all together, lost ones too: what they cost."""
+    wall_s: float = 0.0
+    """Seconds for which coordinators had it."""
+    objects: int = 0
+    """Stored, some more than once."""
+    message_bytes: int = 0
+    dollars: float | None = None
+    """What all that cost so far, by list prices, if the coordinator was told those."""
     counts: Counts | None = None
     """Since the last coordinator took it up, but for tasks, those committed and failures, which are the job's."""
 

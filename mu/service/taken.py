@@ -20,6 +20,7 @@ from mu.server import HostedJob, JobKeys, Server
 from mu.service.cloud import Cloud
 from mu.service.generations import Opened, open_ledger
 from mu.service.launcher import ForJob, Lambda
+from mu.service.prices import Prices
 from mu.service.requests import ledger_prefix, running_key, status_key, store_prefix
 from mu.service.shown import Shown
 from mu.service.status import Status, encode_status
@@ -35,9 +36,17 @@ class Taken:
     """Runs a job from `begin` to the end of `run`. `folder` is where the jobs' folders are."""
 
     def __init__(
-        self, job: Job, before: Status, *, cloud: Cloud, server: Server, workers: Lambda, folder: Path
+        self,
+        job: Job,
+        before: Status,
+        *,
+        cloud: Cloud,
+        server: Server,
+        workers: Lambda,
+        folder: Path,
+        prices: Prices | None = None,
     ) -> None:
-        self.job = job
+        self.job, self._prices = job, prices
         self._before, self._cloud, self._server, self._folder = before, cloud, server, folder / job.id
         self._launcher = ForJob(workers)
         self._hosted: HostedJob | None = None
@@ -89,7 +98,7 @@ class Taken:
     @property
     def shown(self) -> Shown:
         """The job as its page shows it."""
-        return Shown(self.job, self._record, self._cloud)
+        return Shown(self.job, self._record, self._cloud, lambda: self._status("running", "").dollars)
 
     def limit(self, workers: int) -> None:
         """The job may have so many workers from now on."""
@@ -157,18 +166,23 @@ class Taken:
             log.warning("%s: status and ledger are not in S3: %s", self.job.id, error)
 
     def _status(self, state: str, reason: str) -> Status:
-        counts = self._record.counts(time.monotonic())
-        return msgspec.structs.replace(
-            self._before,
+        counts, before = self._record.counts(time.monotonic()), self._before
+        status = msgspec.structs.replace(
+            before,
             state=state,
             reason=reason,
             began=self._began,
             updated=time.time(),
             epoch=self._epoch,
-            launched=self._before.launched + self._launcher.launched,
-            worker_s=round(self._before.worker_s + counts.worker_s, 3),
+            launched=before.launched + self._launcher.launched,
+            worker_s=round(before.worker_s + counts.worker_s, 3),
+            wall_s=round(before.wall_s + counts.elapsed_s, 3),
+            objects=before.objects + counts.objects,
+            message_bytes=before.message_bytes + counts.message_bytes,
             counts=counts,
         )
+        dollars = round(self._prices.of(status), 9) if self._prices else None
+        return msgspec.structs.replace(status, dollars=dollars)
 
     async def _drop(self, name: str) -> None:
         await asyncio.to_thread(self._cloud.delete, store_prefix(self.job.id) + name)

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from deploy import cost
+
 collect_ignore = (
     [] if find_spec("aws_cdk") else ["test_bill.py", "test_template.py"]
 )  # the stack needs the extra `deploy`
@@ -24,6 +26,11 @@ def line_as_package(name: str, arch: str, folder: Path) -> None:
     """Stands in for `layers.build.build`."""
     with zipfile.ZipFile(folder / f"{name}.zip", "w") as zipped:
         zipped.writestr(zipfile.ZipInfo("about"), f"{name} {arch}")
+
+
+def prices(memory: int, arch: str, machine: str) -> str:
+    """As app.py has them."""
+    return cost.prices(cost.Fleet(memory, arch, machine))
 
 
 class Template:
@@ -67,7 +74,7 @@ def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Templa
     @cache
     def made(**settings: object) -> Template:
         folder = tmp_path_factory.mktemp("cdk")
-        app = application(build=line_as_package, context={**FLAGS, **settings}, outdir=str(folder))
+        app = application(build=line_as_package, prices=prices, context={**FLAGS, **settings}, outdir=str(folder))
         app.synth()
         return Template(folder / f"{settings.get('name', 'fastslow')}.template.json")
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.infra.conftest import ROOT, Template
+from mu.service.prices import Prices
+from tests.infra.conftest import ROOT, Template, prices
 
 Synthesise = Callable[..., Template]
 FUNCTIONS = ("classify", "jobs", "warmup", "worker")
@@ -273,6 +274,9 @@ def test_the_coordinator_replaces_itself_and_keeps_its_secrets(template: Templat
     assert [disk["Ebs"]["Encrypted"] for disk in data["BlockDeviceMappings"]] == [True]
     assert "KeyName" not in data, "nobody logs in by SSH"
     assert data["ImageId"].startswith("resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023")
+    told = prices(1769, "arm64", "t4g.small")
+    assert Prices.read(told)
+    assert f"FASTSLOW_PRICES={told}\\n" in json.dumps(data["UserData"])
 
 
 def test_queues_are_encrypted_speak_tls_and_keep_what_is_refused(template: Template) -> None:
@@ -371,9 +375,8 @@ def test_a_finding_of_cdk_nag_fails_the_synthesis(tmp_path: Path) -> None:
     from infra.application import application
     from tests.infra.conftest import FLAGS, line_as_package
 
-    app = application(
-        build=line_as_package, context={**FLAGS, "coordinator": "false", "workers": 1}, outdir=str(tmp_path)
-    )
+    context = {**FLAGS, "coordinator": "false", "workers": 1}
+    app = application(build=line_as_package, prices=prices, context=context, outdir=str(tmp_path))
     aws_s3.Bucket(Stack(app, "Careless"), "Bucket")
     with pytest.raises(RuntimeError, match="ValidationFailed"):
         app.synth()

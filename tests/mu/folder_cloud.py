@@ -24,6 +24,7 @@ from mu.service.launcher import Answer, Lambda
 from mu.service.service import Service
 from mu.service.settings import Settings
 
+PRICES = "worker_s=0.1,launched=1,wall_s=0.001,objects=100,message_bytes=0.000001"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -45,6 +46,15 @@ class FolderCloud:
             return (self.objects / key).read_bytes()
         except FileNotFoundError:
             return None
+
+    def part(self, key: str, start: int, stop: int) -> bytes:
+        if (whole := self.read(key)) is None:
+            raise BackendError(f"{key} is not there")
+        return whole[start:stop]
+
+    def folders(self, prefix: str) -> list[str]:
+        keys = (key.removeprefix(prefix) for key in self.keys(prefix))
+        return sorted({key.partition("/")[0] for key in keys if "/" in key})
 
     def write(self, key: str, body: bytes, kind: str = "") -> None:
         if any(part in key for part in self.broken):
@@ -121,7 +131,9 @@ class Processes:
 
 async def serve(folder: Path, port: int, over: asyncio.Event, concurrency: int = 4) -> Processes:
     """A service on the folder, until `over` is set; its workers, which may still be there."""
-    settings = Settings(queue="q", refused_queue="r", results_bucket="b", workers="w", state=str(folder / "state"))
+    settings = Settings(
+        queue="q", refused_queue="r", results_bucket="b", workers="w", state=str(folder / "state"), prices=PRICES
+    )
     processes = Processes(folder)
     workers = Lambda(["w"], processes.invoke)
     async with Server("127.0.0.1", port) as server:

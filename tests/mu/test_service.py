@@ -125,9 +125,15 @@ def test_two_jobs_beside_each_other_and_what_is_left(tmp_path: Path) -> None:
         assert (told["name"], told["counts"]["tasks"], told["counts"]["committed"]) == (job.name, 40, 40)
         assert 1 <= told["launched"] < 40, "one for every task, though there may be but four at a time"
         assert told["worker_s"] > 0
+        assert told["objects"] == 40
+        assert told["wall_s"] > 0
+        assert told["dollars"] == pytest.approx(
+            0.1 * told["worker_s"] + told["launched"] + 0.001 * told["wall_s"] + 100 * 40 + 1e-6 * told["message_bytes"]
+        )
         page = (cloud.read(page_key(job.id)) or b"").decode()
         assert job.id in page
         assert "40 of 40" in page.replace('<span class="unit">', " ")
+        assert f"{told['dollars']:.2f} US$" in page
         assert not cloud.keys(f"jobs/{job.id}/ledger/")
         assert not (tmp_path / "state" / "jobs" / job.id).exists()
     assert sorted(path.read_text().splitlines()[0][:20] for path in cloud.refused.iterdir()) == [
@@ -179,6 +185,7 @@ def test_another_machine_goes_on_from_what_is_in_the_bucket(runner: Runner) -> N
     assert results(runner.cloud, job) == probe_results(12, size=300_000)
     told = status(runner.cloud, job)
     assert (told["counts"]["tasks"], told["counts"]["committed"]) == (12, 12)
+    assert told["wall_s"] > told["counts"]["elapsed_s"], "the first machine's time is paid for, too"
     # Of what was there, all but the tasks whose batons are gone is done once.
     assert told["counts"]["objects"] < 12 + made
 
