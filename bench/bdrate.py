@@ -88,10 +88,9 @@ class Desk:
         self.messages[receiver, name] = bytes(payload)
 
     def receive(self, sender: str, name: str) -> memoryview:
-        """Give a message out: chunks are encoded in order, so it is there, and the only one."""
-        (message,) = self.messages.values()
-        self.messages.clear()
-        return memoryview(message)
+        """Give a message out: chunks are encoded in order, so it is there, and the only one of its name."""
+        (key,) = (key for key in self.messages if key[1] == name)
+        return memoryview(self.messages.pop(key))
 
     def add(self, tasks: Sequence[Task]) -> None:
         """All tasks are known."""

@@ -112,24 +112,12 @@ def segment_factors(header: Header) -> list[int]:
 def next_state(
     before: State | None, header: Header, width: int, height: int, segment_map: bytes, raster: bytes
 ) -> State:
-    """Return the state after a frame that reconstructs to ``raster`` (§9.7, §9.11).
-
-    Buffers are copied before the new frame goes anywhere, altref first: so libvpx does it.
-    """
-    golden = altref = last = raster
-    scaling = header.scaling
+    """Return the state after a frame that reconstructs to ``raster`` (§9.7, §9.11)."""
+    scaling, references = header.scaling, None
     if not header.key_frame:
         before = _before(before)
-        scaling = before.scaling
-        altref = (before.altref, before.last, before.golden, before.altref)[header.copy_to_altref]
-        golden = (before.golden, before.last, altref, before.golden)[header.copy_to_golden]
-        last = before.last
-        if header.refresh_golden:
-            golden = raster
-        if header.refresh_altref:
-            altref = raster
-        if header.refresh_last:
-            last = raster
+        scaling, references = before.scaling, (before.last, before.golden, before.altref)
+    last, golden, altref = header.references(references, raster)
     probabilities = header.probabilities
     if not header.refresh_entropy:
         probabilities = Context().probabilities if header.key_frame else _before(before).probabilities

@@ -19,7 +19,9 @@ from codec.state import FilterDeltas, Four, Probabilities, Segmentation
 
 TYPE_CHECKING = False  # as in frame.py
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from typing import Any, Protocol, TypeVar
+
+    T = TypeVar("T")
 
     class _Coder(Protocol):
         """What reading and writing have in common; every method returns the value that is in the stream."""
@@ -95,6 +97,23 @@ class Header:
     def context(self) -> Context:
         """What the frame itself is coded with."""
         return Context(self.probabilities, self.segmentation, self.filter_deltas)
+
+    def references(self, before: tuple[T, T, T] | None, made: T) -> tuple[T, T, T]:
+        """Return what last, golden and altref are after the frame, whose own picture is ``made`` (§9.7).
+
+        ``before`` is what they were, of which a key frame needs nothing. Buffers are copied before the new frame goes
+        anywhere, altref first: so libvpx does it.
+        """
+        if self.key_frame or before is None:
+            return made, made, made
+        last, golden, altref = before
+        altref = (altref, last, golden, altref)[self.copy_to_altref]
+        golden = (golden, last, altref, golden)[self.copy_to_golden]
+        return (
+            made if self.refresh_last else last,
+            made if self.refresh_golden else golden,
+            made if self.refresh_altref else altref,
+        )
 
 
 class _Reading:

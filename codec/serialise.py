@@ -5,7 +5,8 @@ altref is, segmentation and filter deltas; the probabilities; the segment map, d
 of it all. Each of the two variable parts has its length before it.
 
 An image is stored as it is, or packed: each pixel as its difference from the one before it, Huffman coded. That is all
-of zlib that pays on pictures; docs/decisions/0002 has the measurements.
+of zlib that pays on pictures; docs/decisions/0002 has the measurements. Or it is elsewhere: five bytes say which of the
+pictures that the reader has it is, and the CRC-32 of that. No image is as short, stored or packed.
 """
 
 from __future__ import annotations
@@ -18,18 +19,23 @@ from codec.image import MAX_SIDE, macroblocks
 from codec.quantization import MAX_INDEX
 from codec.state import FilterDeltas, Probabilities, Segmentation, State
 
+TYPE_CHECKING = False  # as in frame.py
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = ["dump", "load"]
 
 _MAGIC = b"VP8S"
 _VERSION = 1
 _HEAD = struct.Struct("<4sBBHH2B3BB4b4b4b4b")
 _LENGTH = struct.Struct("<I")
+_ELSEWHERE = struct.Struct("<BI")
 _TABLES = 1056 + 4 + 3 + 38
 MAX_LEVEL = 63  # §9.6: the loop filter's, six bits
 
 
-def dump(state: State, pack: bool) -> bytes:
-    """Return a state as bytes."""
+def dump(state: State, pack: bool, without: Sequence[bytes]) -> bytes:
+    """Return a state as bytes, without the images that the reader has."""
     images: list[bytes] = []
     places = []
     for raster in (state.last, state.golden, state.altref):
@@ -52,7 +58,7 @@ def dump(state: State, pack: bool) -> bytes:
         *d.modes,
     )
     parts = [head, p.coefficients, p.y_modes, p.uv_modes, p.vectors]
-    for part in (zlib.compress(state.segment_map, 1), *(_packed(image) if pack else image for image in images)):
+    for part in (zlib.compress(state.segment_map, 1), *(_part(image, pack, without) for image in images)):
         parts += [_LENGTH.pack(len(part)), part]
     crc = 0
     for part in parts:
@@ -60,20 +66,20 @@ def dump(state: State, pack: bool) -> bytes:
     return b"".join([*parts, _LENGTH.pack(crc)])
 
 
-def load(data: bytes) -> State:
-    """Return the state that ``dump`` made these bytes of, or raise CorruptState."""
-    data = bytes(data)
+def load(data: bytes | bytearray | memoryview, pictures: Sequence[bytes]) -> State:
+    """Return the state that ``dump`` made these bytes of, without these pictures, or raise CorruptState."""
+    data = memoryview(data).cast("B")
     if len(data) < _HEAD.size + _TABLES + _LENGTH.size or data[:4] != _MAGIC:
         raise CorruptState("these bytes are not a serialised state: they do not begin as one")
     _, version, packed, width, height, *values = _HEAD.unpack_from(data)
     if version != _VERSION:
         raise CorruptState(f"this state has format {version}; this version of the codec reads format {_VERSION}")
-    if zlib.crc32(memoryview(data)[:-4]) != _LENGTH.unpack(data[-4:])[0]:
+    if zlib.crc32(data[:-4]) != _LENGTH.unpack(data[-4:])[0]:
         raise CorruptState("this state was damaged or cut short: its checksum does not match")
     scaling, places, absolute, numbers = tuple(values[:2]), values[2:5], values[5], tuple(values[6:])
     columns, rows = macroblocks(width, height)
     at = _HEAD.size + _TABLES
-    tables = data[_HEAD.size : at]
+    tables = bytes(data[_HEAD.size : at])
     parts = []
     while at + _LENGTH.size < len(data):
         end = at + _LENGTH.size + _LENGTH.unpack_from(data, at)[0]
@@ -95,12 +101,7 @@ def load(data: bytes) -> State:
     if max(segment_map) > 3:
         raise CorruptState("this state's segment map names a segment that there is not")
     size = 384 * columns * rows
-    # Huffman codes are a bit at least. So no few bytes become a picture of 16383 x 16383.
-    if packed and any(8 * len(part) < size for part in parts[1:]):
-        raise CorruptState("an image in this state is shorter than it can be")
-    images = [_unpacked(part, size) if packed else part for part in parts[1:]]
-    if any(len(image) != size for image in images):
-        raise CorruptState("an image in this state has the wrong size")
+    images = [_image(part, packed, size, pictures) for part in parts[1:]]
     last, golden, altref = (images[place] for place in places)
     return State(
         width,
@@ -116,6 +117,30 @@ def load(data: bytes) -> State:
     )
 
 
+def _part(image: bytes, pack: bool, without: Sequence[bytes]) -> bytes:
+    if image in without:
+        return _ELSEWHERE.pack(without.index(image), zlib.crc32(image))
+    return _packed(image) if pack else image
+
+
+def _image(part: memoryview, packed: int, size: int, pictures: Sequence[bytes]) -> bytes:
+    if len(part) == _ELSEWHERE.size:
+        which, crc = _ELSEWHERE.unpack(part)
+        if which >= len(pictures):
+            raise CorruptState(f"this state comes without picture {which}, which is to be given to its reader")
+        picture = pictures[which]
+        if len(picture) != size or zlib.crc32(picture) != crc:
+            raise CorruptState(f"picture {which} is not the one that belongs to this state")
+        return bytes(picture)
+    # Huffman codes are a bit at least. So no few bytes become a picture of 16383 x 16383.
+    if packed and 8 * len(part) < size:
+        raise CorruptState("an image in this state is shorter than it can be")
+    image = _unpacked(part, size) if packed else bytes(part)
+    if len(image) != size:
+        raise CorruptState("an image in this state has the wrong size")
+    return image
+
+
 def _packed(image: bytes) -> bytes:
     import numpy as np
 
@@ -124,14 +149,14 @@ def _packed(image: bytes) -> bytes:
     return deflater.compress(np.diff(pixels, prepend=np.uint8(0)).data) + deflater.flush()
 
 
-def _unpacked(part: bytes, size: int) -> bytes:
+def _unpacked(part: memoryview, size: int) -> bytes:
     import numpy as np
 
     differences = np.frombuffer(_inflated(part, size, -15), np.uint8)
     return np.cumsum(differences, dtype=np.uint8).tobytes()
 
 
-def _inflated(part: bytes, size: int, window: int) -> bytes:
+def _inflated(part: memoryview, size: int, window: int) -> bytes:
     """Inflate to exactly ``size`` bytes; a part that would become more takes no memory for it."""
     inflater = zlib.decompressobj(window)
     try:

@@ -15,6 +15,7 @@ from codec.mode_tables import DEFAULT_MV_PROBS, DEFAULT_UV_MODE_PROBS, DEFAULT_Y
 
 TYPE_CHECKING = False  # as in frame.py
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 __all__ = ["FilterDeltas", "Probabilities", "Segmentation", "State"]
@@ -87,21 +88,27 @@ class State:
         """Return the names of the fields in which two states differ, as paths such as ``segmentation.absolute``."""
         return tuple(_differing(self, other, ""))
 
-    def to_bytes(self, *, pack: bool = False) -> bytes:
+    def to_bytes(self, *, pack: bool = False, without: Sequence[bytes] = ()) -> bytes:
         """Return the state as bytes, with a version and a checksum; a reference held three times is there once.
 
         ``pack`` halves the size of the images, and takes longer than a fast network saves: see ``serialise``.
+        ``without``: rasters, at most 255, that whoever reads it has already. A reference that is one of them is left
+        out.
         """
         from codec.serialise import dump  # here, since serialise makes states
 
-        return dump(self, pack)
+        return dump(self, pack, without)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> State:
-        """Return the state that ``to_bytes`` made these bytes of. Raises CorruptState when they are anything else."""
+    def from_bytes(cls, data: bytes | bytearray | memoryview, *, pictures: Sequence[bytes] = ()) -> State:
+        """Return the state that ``to_bytes`` made these bytes of.
+
+        ``pictures`` are the rasters without which they were made, in the same order. Raises CorruptState when the bytes
+        or the pictures are anything else.
+        """
         from codec.serialise import load
 
-        return load(data)
+        return load(data, pictures)
 
 
 def _differing(a: Any, b: Any, prefix: str) -> list[str]:

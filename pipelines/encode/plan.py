@@ -23,6 +23,8 @@ import msgspec
 from pipelines.errors import SettingsError
 from pipelines.media.source import Source
 
+PICTURES, STATE = ("golden", "altref"), "state"
+"""The messages from a chunk to the next: pictures that are made before its last frame, and the rest of its state."""
 _SAMPLES = 8
 """About how many chunks of a long film are samples in a survey; of a short one it is every third."""
 
@@ -179,6 +181,10 @@ class Chunk(msgspec.Struct, frozen=True):
     def result(self) -> str:
         """The name of what it makes (an IVF file)."""
         return f"encoded/{self.index:06}.ivf"
+
+    def refreshes_all(self, number: int) -> bool:
+        """Whether a frame is to become all references, whatever libvpx decided: the last, if the first is not anew."""
+        return self.next is not None and number == self.frames - 1 and not self.reencode
 
     @property
     def statistics(self) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from mu import Context, Edge, argument
 from mu import Task as MuTask
-from pipelines.encode.plan import Chunk, Cutter, Plan, Settings, Stretch, Task
+from pipelines.encode.plan import PICTURES, STATE, Chunk, Cutter, Plan, Settings, Stretch, Task
 from pipelines.media.at_hand import at_hand
 from pipelines.media.read import Picture, Reader
 
@@ -88,9 +88,13 @@ def encoding(chunk: Chunk) -> MuTask:
         argument(chunk),
         fetches=(chunk.source, *chunk.inputs),
         stores=tuple(chunk.outputs),
-        sends=() if chunk.next is None else (Edge(chunk.neighbour(chunk.next), "state"),),
-        receives=() if chunk.previous is None else (Edge(chunk.neighbour(chunk.previous), "state"),),
+        sends=_messages(chunk, chunk.next),
+        receives=_messages(chunk, chunk.previous),
     )
+
+
+def _messages(chunk: Chunk, other: int | None) -> tuple[Edge, ...]:
+    return () if other is None else tuple(Edge(chunk.neighbour(other), name) for name in (*PICTURES, STATE))
 
 
 def read_film(context: Context, film: Film) -> None:

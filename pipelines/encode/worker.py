@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import overload
@@ -20,6 +20,7 @@ from codec.image import macroblocks
 from codec.ivf import IvfHeader, write_frame, write_header
 from mu import Context
 from pipelines import libvpx
+from pipelines.encode.handed import HandsOn, received
 from pipelines.encode.plan import Chunk
 from pipelines.encode.tally import Tally, tally
 
@@ -39,12 +40,8 @@ def encode_chunk(context: Context, chunk: Chunk) -> None:
         _survey(context, chunk, raw)
         return
     decisions = _decisions(context, chunk, _search(context, chunk, raw))
-    state = None
-    if chunk.previous is not None:
-        state = codec.State.from_bytes(bytes(context.receive(chunk.neighbour(chunk.previous), "state")))
-    encoded, state, came_to = _rebase(context, chunk, raw, decisions, state)
-    if chunk.next is not None and state is not None:
-        context.send(chunk.neighbour(chunk.next), "state", state.to_bytes())
+    hands_on = HandsOn(context, chunk, decisions)
+    encoded, came_to = _rebase(context, chunk, raw, decisions, received(context, chunk), hands_on.made)
     if chunk.task.measure:
         context.store(chunk.measured, msgspec.msgpack.encode([came_to]))
     context.store(chunk.result, _ivf(chunk, encoded))
@@ -65,7 +62,7 @@ def _survey(context: Context, chunk: Chunk, raw: RawVideo) -> None:
         packets = libvpx.encode(raw, probe, lambda _: context.progress("encode", 0), padded=True, stats=statistics)
         decisions = _decisions(context, chunk, packets)
         state = codec.decode(None, packets[0].data)[0] if chunk.lead else None
-        tallies.append(_rebase(context, chunk, raw, decisions, state)[2])
+        tallies.append(_rebase(context, chunk, raw, decisions, state)[1])
     context.store(chunk.measured, msgspec.msgpack.encode(tallies))
     context.store(chunk.statistics, statistics)
 
@@ -111,15 +108,20 @@ def _decisions(context: Context, chunk: Chunk, packets: list[libvpx.Packet]) -> 
 
 
 def _rebase(
-    context: Context, chunk: Chunk, raw: RawVideo, decisions: Sequence[codec.Frame], state: codec.State | None
-) -> tuple[list[bytes], codec.State | None, Tally]:
-    """Move decisions onto a state: the frames, the state after them, what they came to."""
+    context: Context,
+    chunk: Chunk,
+    raw: RawVideo,
+    decisions: Sequence[codec.Frame],
+    state: codec.State | None,
+    made_one: Callable[[int, codec.State], None] = lambda number, state: None,
+) -> tuple[list[bytes], Tally]:
+    """Move decisions onto a state: the frames, and what they came to. Each is told of when it is made."""
     stands_in = chunk.task.kind == "survey" and chunk.reencode and chunk.previous is not None and chunk.frames > 1
     encoded, came_to = [], Tally()
     indices = sorted(frame.header.quantizer_index for frame in decisions if not frame.key_frame)
     usual = indices[len(indices) // 2] if indices else libvpx.quantizer_index(chunk.cq)
     for number, frame in enumerate(decisions):
-        last = chunk.next is not None and number == chunk.frames - 1 and not chunk.reencode
+        last = chunk.refreshes_all(number)
         image = raw.image(chunk.lead + number)
         policy = _policy(chunk, number, last)
         if (frame.key_frame and state is not None) or (stands_in and number == 1):
@@ -128,11 +130,12 @@ def _rebase(
         else:
             made = codec.rebase_frame(state, image, frame, policy, last=last)
         state = made.state
+        made_one(number, state)
         encoded.append(made.data)
         if chunk.task.measure and not (stands_in and number == 0):
             came_to += tally(chunk.task, made.data, image, made.image)
         context.progress("rebase", chunk.task.kind != "survey")
-    return encoded, state, came_to
+    return encoded, came_to
 
 
 def _policy(chunk: Chunk, number: int, last: bool) -> codec.Policy:

@@ -223,6 +223,30 @@ def test_a_reference_is_stored_once(state: codec.State, pattern: str) -> None:
     assert len({id(raster) for raster in (loaded.last, loaded.golden, loaded.altref)}) == distinct
 
 
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_it_is_loaded_from_any_buffer(state: codec.State, kind: Any) -> None:
+    buffer = bytearray(state.to_bytes())
+    loaded = codec.State.from_bytes(kind(buffer))
+    buffer[:] = bytes(len(buffer))  # it does not depend on that any more
+    assert loaded == state
+    assert type(loaded.last) is type(loaded.probabilities.vectors) is bytes
+
+
+@pytest.mark.parametrize("pack", [False, True])
+@pytest.mark.parametrize("pattern", ["aaa", "aab", "aba", "abb", "abc"])
+@pytest.mark.parametrize("had", ["", "a", "b", "ab", "ba", "abc", "xc", "xa"])
+def test_pictures_that_the_reader_has_are_left_out(state: codec.State, pattern: str, had: str, pack: bool) -> None:
+    rng = np.random.default_rng(5)
+    rasters = {letter: rng.bytes(len(state.last)) for letter in "abcx"}
+    last, golden, altref = (rasters[letter] for letter in pattern)
+    same = replace(state, last=last, golden=golden, altref=altref)
+    pictures = [rasters[letter] for letter in had]
+    stored = same.to_bytes(pack=pack, without=pictures)
+    assert codec.State.from_bytes(stored, pictures=[bytes(bytearray(picture)) for picture in pictures]) == same
+    assert len(stored) - len(set(pattern) - set(had)) * len(last) < 1500
+    assert (stored == same.to_bytes(pack=pack)) == (not set(pattern) & set(had))
+
+
 def test_the_same_state_is_stored_as_the_same_bytes(state: codec.State) -> None:
     assert codec.State.from_bytes(state.to_bytes()).to_bytes() == state.to_bytes()
 
@@ -255,6 +279,30 @@ def test_every_changed_byte_is_refused(stored: bytes) -> None:
                 codec.State.from_bytes(damaged)
             damaged[at] ^= flip
     assert codec.State.from_bytes(damaged) == codec.State.from_bytes(stored)
+
+
+def test_other_pictures_are_refused(state: codec.State) -> None:
+    pictures = state.golden, state.altref
+    stored = state.to_bytes(without=pictures)
+    flipped = bytes([state.golden[0] ^ 1]) + state.golden[1:]
+    for wrong, says in (
+        ((), "without picture 0"),
+        (pictures[:1], "without picture 1"),
+        (pictures[::-1], "picture 0 is not the one"),
+        ((flipped, state.altref), "picture 0 is not the one"),
+        ((state.golden, b""), "picture 1 is not the one"),
+        ((state.golden, state.altref + b"\0"), "picture 1 is not the one"),
+    ):
+        with pytest.raises(CorruptState, match=says):
+            codec.State.from_bytes(stored, pictures=wrong)
+    for size in range(len(stored)):
+        with pytest.raises(CorruptState):
+            codec.State.from_bytes(stored[:size], pictures=pictures)
+    # Of another size, though its checksum is right.
+    values = list(_HEAD.unpack_from(stored))
+    values[3] += 16
+    with pytest.raises(CorruptState):
+        codec.State.from_bytes(sealed(_HEAD.pack(*values) + stored[_HEAD.size : -4]), pictures=pictures)
 
 
 def test_foreign_bytes_are_refused(stored: bytes) -> None:

@@ -70,7 +70,8 @@ def seeds(target: str) -> list[bytes]:
         return [data for data in files if len(data) <= LONGEST]
     if target == "state":
         states = [start.state for start in inputs.starts() if start.state and len(start.state.last) < 2000]
-        return [b"\1" + state.to_bytes(pack=pack) for state in states for pack in (False, True)]
+        all_of_it = [state.to_bytes(pack=pack) for state in states for pack in (False, True)]
+        return [b"\1" + data for data in (*all_of_it, *(state.to_bytes(without=inputs.pictures()) for state in states))]
     return [rng.bytes(300) for _ in range(24)]
 
 

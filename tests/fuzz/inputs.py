@@ -215,3 +215,10 @@ def starts() -> tuple[Start, ...]:
             if k in (0, 3):
                 made.append(Start(state, tuple(before)))
     return tuple(made)
+
+
+@functools.cache
+def pictures() -> tuple[bytes, ...]:
+    """Pictures of some of those states, which the reader of a state may have."""
+    small = [start.state for start in starts() if start.state and len(start.state.last) < 2000]
+    return tuple(dict.fromkeys(raster for state in small[1:4] for raster in (state.golden, state.altref)))

@@ -186,7 +186,11 @@ def forged(data: bytes) -> None:
 
 
 def state(data: bytes) -> None:
-    """Any bytes as a state; half of them with a checksum that fits. What is read is written and read again."""
+    """Any bytes as a state; half of them with a checksum that fits. What is read is written and read again.
+
+    The reader has pictures, which some of the seeds are without.
+    """
+    pictures = inputs.pictures()
     if data and data[0] & 1:
         data = data[: max(len(data) - 4, 0)]
         data = data[1:] + zlib.crc32(data[1:]).to_bytes(4, "little")
@@ -198,13 +202,14 @@ def state(data: bytes) -> None:
         most = min(columns * rows, 1 << 20) if data[5] else min(columns * rows, len(data))
     with bounded("from_bytes", len(data), most, _is_chosen(data, MEASURED)):
         try:
-            read = codec.State.from_bytes(data)
+            read = codec.State.from_bytes(data, pictures=pictures)
         except CorruptState:
             counts["refused"] += 1
             return
     counts["read"] += 1
     for pack in (False, True):
         again = codec.State.from_bytes(read.to_bytes(pack=pack))
+        again = codec.State.from_bytes(again.to_bytes(pack=pack, without=pictures), pictures=pictures)
         check(again == read and not again.difference(read), "a state that was written is read as another")
     if len(read.segment_map) <= MOST_MACROBLOCKS:
         packet = inputs.frame(Draws(data[-200:]), context_of(read), len(read.segment_map))

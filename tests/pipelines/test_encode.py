@@ -373,9 +373,8 @@ class World:
         self.messages[receiver, name] = bytes(payload)
 
     def receive(self, sender: str, name: str) -> memoryview:
-        (message,) = self.messages.values()
-        self.messages.clear()
-        return memoryview(message)
+        (key,) = (key for key in self.messages if key[1] == name)
+        return memoryview(self.messages.pop(key))
 
     def add(self, tasks: Sequence[Task]) -> None:
         raise NotImplementedError
