@@ -98,7 +98,7 @@ def _expected(film: Source, settings: Settings, workers: int) -> Work:
     waiting = pixels * _REBASE_S * chain / 2  # a chunk waits for all before it in its chain
     workers = min(workers, chunks + 2)
     work_s = pixels * (_ENCODE_S + _REBASE_S) + waiting
-    return Work(work_s, workers, max(work_s / workers, 10.0), 4 * chunks)
+    return Work(work_s, workers, max(work_s / workers, 10.0), 6 * chunks)  # golden picture and state are messages in S3
 
 
 def _brought(s3: Any, source: str, media: str) -> tuple[str, str]:

@@ -244,7 +244,8 @@ def _submit(desk: Desk, job: Job, task_s: float, max_cost: float, yes: bool, wai
     from deploy.cost import Work, dollars, of_job
 
     tasks, workers = len(job.tasks), min(len(job.tasks), job.limits.workers)
-    work = Work(task_s * tasks, workers, task_s * tasks / workers, sum(len(task.stores) for task in job.tasks))
+    written = sum(len(task.stores) + len(task.sends) for task in job.tasks)
+    work = Work(task_s * tasks, workers, task_s * tasks / workers, written)
     lines = of_job(work, desk.fleet())
     bill(f"{job.id}, {tasks} tasks of {task_s:g} s on {workers} workers, may cost", lines)
     if dollars(lines) > max_cost and not yes:

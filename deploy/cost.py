@@ -79,7 +79,9 @@ class Work:
     launched: int
     wall_s: float
     objects: int = 0
+    """Written and read in S3, large messages among them."""
     message_bytes: int = 0
+    """That went through the coordinator."""
 
 
 _NOTHING = Work(0.0, 0, 0.0)
@@ -93,7 +95,7 @@ def of_job(work: Work, fleet: Fleet) -> list[Line]:
     return [
         Line(f"workers, {gigabytes:,.0f} GB-seconds", gigabytes * GB_SECOND[fleet.arch]),
         Line(f"their {work.launched:,} calls", work.launched * CALL),
-        Line("objects, status and ledger in S3", (work.objects + noted) * PUT + work.objects * GET),
+        Line("objects, large messages, status and ledger in S3", (work.objects + noted) * PUT + work.objects * GET),
         Line("messages between zones, half of them", work.message_bytes / 1e9 * ZONE_GB),
         Line(f"coordinator, {fleet.machine}, {work.wall_s:,.0f} s", price and price * work.wall_s / 3600),
     ]

@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from mu.errors import JobError
 
-__all__ = ["LARGEST_ARGUMENT", "Edge", "Job", "Key", "Limits", "Task", "argument"]
+__all__ = ["LARGEST_ARGUMENT", "MESSAGES", "Edge", "Job", "Key", "Limits", "Task", "argument"]
 
 _PART = r"[A-Za-z0-9_=+-][A-Za-z0-9._=+-]*"
 Name = Annotated[str, Meta(pattern=rf"^{_PART}(/{_PART})*\Z", max_length=200)]
@@ -27,6 +27,8 @@ Made = Annotated[str, Meta(pattern=rf"^{_PART}(/{_PART})*/?\Z", max_length=200)]
 Program = Annotated[str, Meta(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z", max_length=200)]
 """`package.module:function`, called with a context and the task's argument."""
 
+MESSAGES = "messages"
+"""Objects whose names begin with this part are mu's own: large messages on their way."""
 LARGEST_ARGUMENT = 1 << 18
 """Bytes: what is larger belongs into the store."""
 

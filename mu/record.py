@@ -86,6 +86,10 @@ class Counts(msgspec.Struct, frozen=True):
     failures: tuple[Failure, ...] = ()
     outcome: str = ""
     """done, failed or cancelled, once the job is over."""
+    stored_messages: int = 0
+    """Of the messages, those that went by way of the store,"""
+    stored_bytes: int = 0
+    """and of their bytes."""
 
 
 @dataclass(slots=True)
@@ -112,6 +116,8 @@ class Record:
     _lost: int = 0
     _messages: int = 0
     _message_bytes: int = 0
+    _stored_messages: int = 0
+    _stored_bytes: int = 0
     _objects: int = 0
     _object_bytes: int = 0
     _stages: dict[str, StageCount] = field(default_factory=dict)
@@ -188,6 +194,8 @@ class Record:
             stages={stage: msgspec.structs.replace(count) for stage, count in self._stages.items()},
             failures=tuple(self.failures),
             outcome=self.outcome,
+            stored_messages=self._stored_messages,
+            stored_bytes=self._stored_bytes,
         )
 
     def _ms(self, now: float) -> int:
@@ -220,6 +228,8 @@ class Record:
             case Arrived(number, key, size):
                 self._messages += 1
                 self._message_bytes += size
+                self._stored_messages += event.stored
+                self._stored_bytes += size if event.stored else 0
                 self._add("sent", now, number, key.receiver, key.name, size)
             case Stored(number, name, size):
                 self._objects += 1

@@ -68,7 +68,7 @@ __all__ = [
     "server_name",
 ]
 
-VERSION = 1
+VERSION = 2
 HEAD = struct.Struct(">IB")
 """Length and kind."""
 STREAM = struct.Struct(">I")
@@ -128,6 +128,8 @@ class Send(msgspec.Struct, frozen=True, tag="send"):
     size: Size
     payload: Annotated[bytes, Meta(max_length=PIECE_BYTES)] | None = None
     digest: Digest | None = None
+    stored: bool = False
+    """It lies in the job's store (`mu.store.messages`): no pieces come, and this is all that is said of it."""
 
 
 class Sent(msgspec.Struct, frozen=True, tag="sent"):
@@ -240,6 +242,8 @@ class Deliver(msgspec.Struct, frozen=True, tag="deliver"):
     name: Name
     size: Size
     payload: Annotated[bytes, Meta(max_length=PIECE_BYTES)] | None = None
+    stored: Digest | None = None
+    """The digest of a message that is to be read from the job's store: no pieces come."""
 
 
 class Delivered(msgspec.Struct, frozen=True, tag="delivered"):

@@ -124,10 +124,10 @@ class Book:
 
     # Messages and objects
 
-    def message_whole(self, key: Key, run: int, size: int, digest: bytes) -> None:
+    def message_whole(self, key: Key, run: int, size: int, digest: bytes, stored: bool = False) -> None:
         """A message is there."""
         self.messages[key] = MessageRecord(run, True, digest)
-        self.out.append(Remember(MessageWhole(key, size, digest)))
+        self.out.append(Remember(MessageWhole(key, size, digest, stored)))
 
     def object_made(self, task: str, name: str, size: int, digest: bytes) -> None:
         """A task stored an object."""

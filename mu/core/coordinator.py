@@ -243,7 +243,7 @@ class Coordinator:
                 run.taking = None
         message = book.messages.get(key)
         if message is None or not message.whole:
-            book.message_whole(key, sender.number, event.size, event.digest)
+            book.message_whole(key, sender.number, event.size, event.digest, event.stored)
             self._resume(key, now)
         elif message.digest != event.digest:
             self._disagrees(sender, f"it ran twice and sent two different messages {key.name} to {key.receiver}", now)

@@ -76,6 +76,8 @@ class Arrived(msgspec.Struct, frozen=True, tag=True):
     key: Key
     size: int
     digest: bytes
+    stored: bool = False
+    """Whether its bytes lie in the store, and did not come to the coordinator."""
 
 
 class Waits(msgspec.Struct, frozen=True, tag=True):

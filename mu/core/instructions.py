@@ -117,6 +117,8 @@ class MessageWhole(msgspec.Struct, frozen=True, tag=True):
     key: Key
     size: int
     digest: bytes
+    stored: bool = False
+    """Whether its bytes lie in the store."""
 
 
 class TaskCommitted(msgspec.Struct, frozen=True, tag=True):

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from mu.errors import JobError
-from mu.job import Edge, Task
+from mu.job import MESSAGES, Edge, Task
 
 __all__ = ["Plan"]
 
@@ -39,7 +39,7 @@ class Plan:
 
         A message may go to a task that is added later; what a task waits for has to be there, or come with it.
         Raises JobError (and adds nothing) for a circle, for two different tasks of a name, for edges whose ends do
-        not agree, for an edge from a task that is not there.
+        not agree, for an edge from a task that is not there, for objects that are called as messages are.
         """
         new: dict[str, Task] = {}
         for task in tasks:
@@ -66,6 +66,9 @@ class Plan:
         return ordered
 
     def _check_edges(self, task: Task, new: dict[str, Task]) -> None:
+        for name in (*task.fetches, *task.stores):
+            if name.partition("/")[0] == MESSAGES:
+                raise JobError(f"{task.name} deals with {name}: objects of {MESSAGES}/ are messages; call it otherwise")
         if len(set(task.sends)) < len(task.sends) or len(set(task.receives)) < len(task.receives):
             raise JobError(f"{task.name} has the same edge twice")
         for edge in task.receives:

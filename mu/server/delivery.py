@@ -29,6 +29,10 @@ class Delivery:
     def begin(self) -> bool:
         """Send what is there, if the worker takes more; returns whether that was all."""
         message, key = self._message, self._message.key
+        if message.stored:
+            told = Deliver(self._stream, key.sender, key.name, message.size, stored=message.digest)
+            self._session.send(frame(told))
+            return True
         if message.digest is not None and message.size <= PIECE_BYTES and not self._session.connection.paused:
             part = message.part(0) if message.size else memoryview(b"")
             if part is not None:

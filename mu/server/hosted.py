@@ -51,6 +51,7 @@ from mu.server.launcher import Launcher
 from mu.server.message import Message
 from mu.server.rendezvous import Rendezvous
 from mu.server.session import Session
+from mu.store.messages import message_name
 from mu.wire import Hello, Invitation, Progressed, Welcome, frame
 from mu.wire import Room as GoOn
 
@@ -90,6 +91,8 @@ class HostedJob:
     ) -> None:
         self.job = coordinator.job
         self.id = self.job.id
+        self.has_store = bool(store)
+        """Whether workers share one."""
         self.context: ssl.SSLContext = keys.context()
         self.over: asyncio.Future[Outcome] = turn.loop.create_future()
         """How the job ended. Raises what made it impossible to go on: LedgerError, BackendError."""
@@ -273,7 +276,13 @@ class HostedJob:
             self._in_background(self._launcher.cancel(worker))
 
     def _forget(self, wanted: Forget) -> None:
-        self._journal.after(partial(self.messages.forget, wanted.key))
+        late = self._arriving  # its receiver had committed before
+        self._journal.after(partial(self._forget_now, wanted.key, late if late and late.key == wanted.key else None))
+
+    def _forget_now(self, key: Key, late: Message | None) -> None:
+        for message in (self.messages.forget(key), late):
+            if message is not None and message.stored and message.digest is not None and self._drop is not None:
+                self._drop_now(self._drop, message_name(key, message.digest))
 
     def _drop_object(self, wanted: Drop) -> None:
         if self._drop is not None:
@@ -363,7 +372,7 @@ class HostedJob:
         """A message is whole; `kept` is called when it will survive what the job has to."""
         assert message.digest is not None
         self._arriving = message
-        self.handle(Arrived(message.run, message.key, message.size, message.digest))
+        self.handle(Arrived(message.run, message.key, message.size, message.digest, message.stored))
         for reader in list(message.readers):
             reader.more()
         if self._arriving is not None:

@@ -44,7 +44,9 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory: int = 1 << 28
     """Bytes of messages in memory, of all jobs; more goes to the disk."""
     messages: int = 1 << 38
-    """Bytes of messages that a job may have at a time."""
+    """Bytes of messages that a job may have at a time;"""
+    stored: int = 1 << 42
+    """of those, besides, that lie in its store."""
     token_s: int = 1200
     """How long a worker may come, and come back, after its launch. Lambda's longest run is 900 s."""
 

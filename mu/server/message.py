@@ -34,7 +34,7 @@ class Message:
 
     __slots__ = (
         "_disk", "_file", "_going", "_memory", "_moving", "chunks", "digest", "gone", "have", "key", "place",
-        "readers", "run", "safe", "size", "when_safe", "when_written", "written",
+        "readers", "run", "safe", "size", "stored", "when_safe", "when_written", "written",
     )  # fmt: skip
 
     def __init__(self, memory: Memory, disk: Disk, key: Key, run: int, size: int) -> None:
@@ -52,6 +52,8 @@ class Message:
         """Whether all of it is there, and stays there."""
         self.gone = False
         """Whether it is not wanted, or nothing more of it comes."""
+        self.stored = False
+        """Whether its bytes lie in the job's store, and none are here."""
         self.readers: list[Reader] = []
         self.when_safe: Callable[[], None] | None = None
         self.when_written: Callable[[], None] | None = None

@@ -25,7 +25,8 @@ class Rendezvous:
     """The messages of a job.
 
     `folder` is this job's alone; with `durable` every message is in it before it counts as kept. `most` is how many
-    bytes of messages the job may have. `failed` hears, in the loop, what the disk refuses.
+    bytes of messages the job may have here, `most_stored` how many in its store. `failed` hears, in the loop, what the
+    disk refuses.
     """
 
     def __init__(
@@ -37,11 +38,12 @@ class Rendezvous:
         *,
         durable: bool,
         most: int,
+        most_stored: int,
     ) -> None:
         self.memory, self.durable = memory, durable
-        self.bytes = 0
-        """Of all messages that are there, or come."""
-        self._most = most
+        self.bytes = self.stored_bytes = 0
+        """Of all messages that are here, or come; of all that lie in the store."""
+        self._most, self._most_stored = most, most_stored
         self.folder = folder
         self._disk = Disk(folder, loop, failed, sync=durable)
         self._whole: dict[Key, Message] = {}
@@ -59,7 +61,11 @@ class Rendezvous:
                     over.add(task)
                 case TaskFailed(failure):
                     over.add(failure.task)
-        wanted = {tag_of(key): entry for key, entry in whole.items() if key.receiver not in over}
+        kept = [entry for key, entry in whole.items() if key.receiver not in over]
+        for entry in kept:
+            if entry.stored:
+                self._whole[entry.key] = self._elsewhere(entry.key, 0, entry.size, entry.digest)
+        wanted = {tag_of(entry.key): entry for entry in kept if not entry.stored}
         found = self._disk.restore({tag: entry.size for tag, entry in wanted.items()})
         for tag, entry in wanted.items():
             if tag not in found:
@@ -82,6 +88,19 @@ class Rendezvous:
         self._coming.setdefault(key, []).append(message)
         return message
 
+    def elsewhere(self, key: Key, run: int, size: int, digest: bytes) -> Message:
+        """A message lies in the store, whole; it takes neither memory nor disk. Raises ProtocolError."""
+        if self.stored_bytes + size > self._most_stored:
+            told = f"the job keeps {self.stored_bytes} of {self._most_stored} in its store"
+            raise ProtocolError(f"{key.name} of {size} bytes is too much: {told}")
+        return self._elsewhere(key, run, size, digest)
+
+    def _elsewhere(self, key: Key, run: int, size: int, digest: bytes) -> Message:
+        self.stored_bytes += size
+        message = Message(self.memory, self._disk, key, run, size)
+        message.digest, message.stored, message.safe = digest, True, True
+        return message
+
     def _new(self, key: Key, run: int, size: int) -> Message:
         if self.bytes + size > self._most:
             raise ProtocolError(f"{key.name} of {size} bytes is too much: the job keeps {self.bytes} of {self._most}")
@@ -102,6 +121,8 @@ class Rendezvous:
         self._no_more_comes(message)
         self.forget(message.key)
         self._whole[message.key] = message
+        if message.stored:
+            return
         if message.size <= CHUNK and message.chunks and isinstance(message.chunks[0], bytes):
             if self.durable:
                 message.save(0)
@@ -112,7 +133,10 @@ class Rendezvous:
     def discard(self, message: Message) -> None:
         """This came to nothing, or is kept already. Who reads it gets no more than is there."""
         self._no_more_comes(message)
-        self.bytes -= message.size
+        if message.stored:
+            self.stored_bytes -= message.size
+        else:
+            self.bytes -= message.size
         message.let_go()
 
     def _no_more_comes(self, message: Message) -> None:
@@ -122,11 +146,12 @@ class Rendezvous:
             if not coming:
                 del self._coming[message.key]
 
-    def forget(self, key: Key) -> None:
-        """Nobody needs this message any more."""
+    def forget(self, key: Key) -> Message | None:
+        """Nobody needs this message any more; returns what it was. In the store it is for others to delete."""
         message = self._whole.pop(key, None)
         if message is not None:
             self.discard(message)
+        return message
 
     # Receivers
 

@@ -91,11 +91,11 @@ class Server:
         """Run a job. Its outcome is `await job.over`; then `await server.leave(job)`.
 
         `folder` is where messages go that memory has no room for, and nobody else's; `store` is where workers find
-        the job's objects (`mu.store.open_store`). With a `ledger` the job survives
+        the job's objects and leave large messages (`mu.store.open_store`). With a `ledger` the job survives
         its coordinator: every message is on the disk before its sender may forget it. To go on with such a job give the
         restored coordinator with the same folder and `keys`, and the ledger's `entries`; have the ledger call `wake`
-        of what this returns. `drop` removes objects that nobody needs any more from the store. `workers` is how many
-        it may have from its beginning on, as `HostedJob.limit` says later.
+        of what this returns. `drop` removes from the store what nobody needs any more. `workers` is how many it may
+        have from its beginning on, as `HostedJob.limit` says later.
         Raises JobError if the job runs here already, BackendError if messages are missing.
         """
         assert self._turn is not None, "the server must be started first"
@@ -108,7 +108,13 @@ class Server:
 
         def messages(failed: Callable[[OSError], None]) -> Rendezvous:
             made = Rendezvous(
-                self._memory, folder, turn.loop, failed, durable=ledger is not None, most=options.messages
+                self._memory,
+                folder,
+                turn.loop,
+                failed,
+                durable=ledger is not None,
+                most=options.messages,
+                most_stored=options.stored,
             )
             made.restore(entries)
             return made

@@ -165,6 +165,14 @@ class Session:
         stream = Stream(message.stream)
         self._last = message.stream
         self._unaccepted.append(stream)
+        if message.stored:
+            if not self.job.has_store:
+                raise ProtocolError(f"{message.name} is said to be in the store, and the job has none")
+            if message.payload is not None or message.digest is None:
+                raise ProtocolError(f"{message.name} is said to be in the store, and came too, or has no digest")
+            there = self.job.messages.elsewhere(key, self.run, message.size, message.digest)
+            self.job.arrived(there, partial(self._kept, stream))
+            return
         if message.payload is not None:
             if len(message.payload) != message.size or message.digest is None:
                 raise ProtocolError(f"{message.name} came with {len(message.payload)} of {message.size} bytes")

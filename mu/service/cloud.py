@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from botocore.config import Config
@@ -17,6 +17,8 @@ T = TypeVar("T")
 _WAIT_S = 20
 """For which a question for messages waits."""
 _REASON = 1000
+_DELETED_AT_ONCE = 1000
+"""S3 takes no more."""
 
 
 class Message(NamedTuple):
@@ -75,6 +77,19 @@ class Cloud:
     def delete(self, key: str) -> None:
         """Delete an object, if it is there."""
         _asked(self.url(key), lambda: self._s3.delete_object(Bucket=self._bucket, Key=key))
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Delete objects, those that are there."""
+
+        def ask(some: Sequence[str]) -> None:
+            wanted = {"Objects": [{"Key": key} for key in some], "Quiet": True}
+            refused = self._s3.delete_objects(Bucket=self._bucket, Delete=wanted).get("Errors", [])
+            if refused:
+                raise ValueError(f"{len(refused)} were not deleted: {refused[0].get('Code')} {refused[0].get('Key')}")
+
+        for start in range(0, len(keys), _DELETED_AT_ONCE):
+            some = keys[start : start + _DELETED_AT_ONCE]
+            _asked(self.url(some[0]), lambda some=some: ask(some))  # type: ignore[misc]
 
     def keys(self, prefix: str) -> list[str]:
         """The keys that begin so, sorted."""

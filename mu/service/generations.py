@@ -10,13 +10,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from mu.core.instructions import Entry, Outcome, TaskFailed, TryLost
+from mu.core.instructions import Entry, MessageWhole, Outcome, TaskFailed, TryLost
 from mu.errors import BackendError
-from mu.job import Job, Key
+from mu.job import MESSAGES, Job
 from mu.ledger import Ledger, Loaded, decode_entry, encode_entry
 from mu.service.cloud import Cloud
 from mu.service.lost import without_lost
+from mu.service.requests import store_prefix
 from mu.service.vault import Vault
+from mu.store.messages import message_name
 
 __all__ = ["Opened", "open_ledger"]
 
@@ -44,7 +46,7 @@ def open_ledger(
     """Open the job's ledger in `folder`, or begin it, or go on with the copy that another machine left in S3.
 
     `again`: what failed or was cancelled is to be tried once more. `messages_there`: the messages that the ledger on
-    this disk names are there, too. Raises LedgerError, BackendError.
+    this disk names are there, too; S3 is asked for those that lie in it. Raises LedgerError, BackendError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     here = max((int(match[1]) for path in folder.iterdir() if (match := _NAME.match(path.name))), default=0)
@@ -57,13 +59,13 @@ def open_ledger(
 
     if there > here:
         entries: Sequence[Entry] = tuple(decode_entry(record) for record in Vault.records(cloud, copies))
-        holds = _what_holds(job, entries, again=again, messages_there=False)
+        holds = _what_holds(cloud, job, entries, again=again, messages_there=False)
         _begin(_path(folder, there + 1), job, holds, {})
         made = opened(there + 1, 0)
     else:
         made = opened(here or 1, Vault.held(cloud, copies) if there == here else 0)
         ledger, loaded = made.ledger, made.loaded
-        holds = _what_holds(job, loaded.entries, again=again, messages_there=messages_there)
+        holds = _what_holds(cloud, job, loaded.entries, again=again, messages_there=messages_there)
         if holds != tuple(loaded.entries):
             kept = {key: value for key in _KEPT if (value := ledger.kept(key)) is not None}
             ledger.close()
@@ -87,15 +89,24 @@ def _catch_up(made: Opened, folder: Path) -> None:
             path.unlink()
 
 
-def _what_holds(job: Job, entries: Sequence[Entry], *, again: bool, messages_there: bool) -> tuple[Entry, ...]:
+def _what_holds(
+    cloud: Cloud, job: Job, entries: Sequence[Entry], *, again: bool, messages_there: bool
+) -> tuple[Entry, ...]:
     given_up = {entry.failure.task for entry in entries if isinstance(entry, TaskFailed)}
     if again:
         entries = [entry for entry in entries if not isinstance(entry, TryLost | TaskFailed | Outcome)]
 
-    def there(key: Key) -> bool:
-        return messages_there and not (again and key.receiver in given_up)
+    in_store: set[str] = set()
+    if any(isinstance(entry, MessageWhole) and entry.stored for entry in entries):
+        prefix = store_prefix(job.id)
+        in_store = {key.removeprefix(prefix) for key in cloud.keys(f"{prefix}{MESSAGES}/")}
 
-    return without_lost(job, entries, there) if again or not messages_there else tuple(entries)
+    def there(entry: MessageWhole) -> bool:
+        if entry.stored:
+            return message_name(entry.key, entry.digest) in in_store
+        return messages_there and not (again and entry.key.receiver in given_up)
+
+    return without_lost(job, entries, there)
 
 
 def _begin(path: Path, job: Job, entries: Sequence[Entry], kept: dict[str, bytes]) -> None:

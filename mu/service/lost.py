@@ -1,4 +1,4 @@
-"""What of a ledger still holds on another machine: objects are in S3, messages were on the disk that is gone."""
+"""What of a ledger still holds when messages are gone: small ones with another machine's disk, large ones from S3."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from mu.job import Job, Key
 __all__ = ["without_lost"]
 
 
-def without_lost(job: Job, entries: Sequence[Entry], there: Callable[[Key], bool]) -> tuple[Entry, ...]:
+def without_lost(job: Job, entries: Sequence[Entry], there: Callable[[MessageWhole], bool]) -> tuple[Entry, ...]:
     """The entries without those that rest on a message which is not `there` and which somebody still waits for.
 
     Who sent such a message runs again; so does, in turn, whoever sent it a message that is not there. What they send
-    and store twice is the same, for programs are deterministic.
+    and store twice is the same, for programs are deterministic. A message whose receiver has committed is not missed.
     """
     tasks = {task.name: task for task in job.tasks}
     tasks |= {entry.task.name: entry.task for entry in entries if isinstance(entry, TaskAdded)}
     over = {entry.task for entry in entries if isinstance(entry, TaskCommitted)}
     given_up = {entry.failure.task for entry in entries if isinstance(entry, TaskFailed)}
-    whole = {entry.key for entry in entries if isinstance(entry, MessageWhole) and there(entry.key)}
+    whole = {entry.key for entry in entries if isinstance(entry, MessageWhole) and there(entry)}
     senders: dict[str, list[Key]] = defaultdict(list)
     for task in tasks.values():
         senders[task.name] = [Key(edge.task, task.name, edge.name) for edge in task.receives]
@@ -35,5 +35,5 @@ def without_lost(job: Job, entries: Sequence[Entry], there: Callable[[Key], bool
         entry
         for entry in entries
         if not (isinstance(entry, TaskCommitted) and entry.task not in over)
-        and not (isinstance(entry, MessageWhole) and entry.key not in whole)
+        and not (isinstance(entry, MessageWhole) and entry.key not in whole and entry.key.receiver not in over)
     )

@@ -4,7 +4,7 @@
     jobs/ID/status.json    what became of it
     jobs/ID/page.html      how it went, for people, once it is over
     jobs/ID/ledger/        its journal, for a machine that takes the place of this one
-    jobs/ID/store/         its objects: all that workers may touch
+    jobs/ID/store/         its objects and, under messages/, large messages on their way: all that workers may touch
     jobs/running/ID        says that the job was taken and is not over
 
 A message of the queue is JSON: `{"do": "run", "job": ID}` or `{"do": "cancel", "job": ID}`.

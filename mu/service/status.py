@@ -35,8 +35,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     wall_s: float = 0.0
     """Seconds for which coordinators had it."""
     objects: int = 0
-    """Stored, some more than once."""
+    """Stored, some more than once; large messages among them."""
     message_bytes: int = 0
+    """Of those that went through the coordinator."""
     dollars: float | None = None
     """What all that cost so far, by list prices, if the coordinator was told those."""
     counts: Counts | None = None

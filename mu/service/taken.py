@@ -14,7 +14,7 @@ import msgspec
 from mu.core.coordinator import Coordinator
 from mu.core.instructions import Outcome
 from mu.errors import BackendError, MuError
-from mu.job import Job
+from mu.job import MESSAGES, Job
 from mu.record import Record
 from mu.server import HostedJob, JobKeys, Server
 from mu.service.cloud import Cloud
@@ -50,6 +50,8 @@ class Taken:
         self._before, self._cloud, self._server, self._folder = before, cloud, server, folder / job.id
         self._launcher = ForJob(workers)
         self._hosted: HostedJob | None = None
+        self._dropped: list[str] = []
+        """Keys of objects that nobody needs, once the ledger's copy in S3 is as far as the ledger is."""
 
     async def begin(self, *, again: bool, most: int) -> None:
         """Open the ledger and let `most` workers come. When this returns the job survives us. Raises MuError."""
@@ -141,11 +143,13 @@ class Taken:
     def _finish(self, status: Status) -> None:
         """In this order, for we may be killed in between: then all of it is done once more."""
         self._opened.vault.flush()
+        self._cloud.delete_all(self._dropped)
+        if status.state == "done":  # else it may go on, and messages that are there spare it to make them again
+            self._cloud.delete_all(self._cloud.keys(f"{store_prefix(self.job.id)}{MESSAGES}/"))
         self._cloud.write(status_key(self.job.id), encode_status(status), "application/json")
         self._cloud.delete(running_key(self.job.id))
         if status.state == "done":
-            for key in self._cloud.keys(ledger_prefix(self.job.id)):
-                self._cloud.delete(key)
+            self._cloud.delete_all(self._cloud.keys(ledger_prefix(self.job.id)))
             shutil.rmtree(self._folder, ignore_errors=True)
 
     async def stop(self) -> None:
@@ -157,13 +161,17 @@ class Taken:
 
     async def _keep_up(self, status: Status | None) -> None:
         """What fails now is tried again a second later."""
+        dropped, self._dropped = self._dropped, []
         try:
             await asyncio.to_thread(self._opened.vault.flush)
+            await asyncio.to_thread(self._cloud.delete_all, dropped)
+            dropped = []
             if status is not None:
                 body = encode_status(status)
                 await asyncio.to_thread(self._cloud.write, status_key(self.job.id), body, "application/json")
         except BackendError as error:
             log.warning("%s: status and ledger are not in S3: %s", self.job.id, error)
+        self._dropped = dropped + self._dropped
 
     def _status(self, state: str, reason: str) -> Status:
         counts, before = self._record.counts(time.monotonic()), self._before
@@ -177,15 +185,15 @@ class Taken:
             launched=before.launched + self._launcher.launched,
             worker_s=round(before.worker_s + counts.worker_s, 3),
             wall_s=round(before.wall_s + counts.elapsed_s, 3),
-            objects=before.objects + counts.objects,
-            message_bytes=before.message_bytes + counts.message_bytes,
+            objects=before.objects + counts.objects + counts.stored_messages,
+            message_bytes=before.message_bytes + counts.message_bytes - counts.stored_bytes,
             counts=counts,
         )
         dollars = round(self._prices.of(status), 9) if self._prices else None
         return msgspec.structs.replace(status, dollars=dollars)
 
     async def _drop(self, name: str) -> None:
-        await asyncio.to_thread(self._cloud.delete, store_prefix(self.job.id) + name)
+        self._dropped.append(store_prefix(self.job.id) + name)
 
 
 async def _persist(work: Callable[[], None]) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mu.errors import BackendError, Missing, Refused
+from mu.digest import digest
+from mu.errors import BackendError, Missing, Refused, TransferFailed
 from mu.store.names import LARGEST_OBJECT, check_name
 
 __all__ = ["FolderStore"]
@@ -31,15 +32,18 @@ class FolderStore:
         self.folder = Path(folder)
         self._durable = durable
 
-    def read(self, name: str, largest: int = LARGEST_OBJECT) -> memoryview:
+    def read(self, name: str, largest: int = LARGEST_OBJECT, wanted: bytes | None = None) -> memoryview:
         """See `Store`. The file is mapped, not copied."""
         with _told(self._path(name)) as path, path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > largest:
                 raise Refused(f"{path} is larger than the {largest:,} bytes that are read")
-            return memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b"")
+            view = memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b"")
+            if wanted is not None and digest(view) != wanted:
+                raise TransferFailed(f"{path}: other bytes came than were written")
+            return view
 
-    def write(self, name: str, payload: bytes | memoryview) -> None:
+    def write(self, name: str, payload: bytes | memoryview, found: bytes | None = None) -> None:
         """See `Store`."""
         place = self._path(name)
         for left in reversed(range(_TRIES)):

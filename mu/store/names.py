@@ -23,11 +23,14 @@ class Store(Protocol):
     refuses.
     """
 
-    def read(self, name: str, largest: int = LARGEST_OBJECT) -> memoryview:
-        """An object of at most `largest` bytes, whole and checked; read-only."""
+    def read(self, name: str, largest: int = LARGEST_OBJECT, wanted: bytes | None = None) -> memoryview:
+        """An object of at most `largest` bytes, whole and checked; read-only.
 
-    def write(self, name: str, payload: bytes | memoryview) -> None:
-        """Make an object. It is kept when this returns."""
+        With `wanted` its digest must be that; TransferFailed says that it was not.
+        """
+
+    def write(self, name: str, payload: bytes | memoryview, found: bytes | None = None) -> None:
+        """Make an object. It is kept when this returns. `found` is its digest, if it is known already."""
 
     def exists(self, name: str) -> bool:
         """Whether there is such an object."""

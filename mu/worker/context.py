@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from mu.digest import digest
 from mu.errors import Disagreement, JobError, Misuse
-from mu.job import Edge, Task
+from mu.job import Edge, Key, Task
+from mu.store.messages import BYPASS, message_name, read_message
 from mu.store.names import Store
 from mu.wire import LARGEST_FRAME, LARGEST_MESSAGE, Add, Span, Stored, encode
 from mu.worker.line import Line
+from mu.worker.talk import Elsewhere
 from mu.worker.timing import Timing
 
 __all__ = ["RemoteContext"]
@@ -22,8 +24,10 @@ _LONGEST_STAGE = 40
 class RemoteContext:
     """A `mu.Context` for one run of one task."""
 
-    def __init__(self, line: Line, task: Task, store: Store) -> None:
+    def __init__(self, line: Line, task: Task, store: Store, *, shared: bool = False) -> None:
         self._line, self._task, self._store = line, task, store
+        self._shared = shared
+        """Whether other workers see the store."""
         self._sends, self._receives = frozenset(task.sends), frozenset(task.receives)
         self._fetches, self._adds = frozenset(task.fetches), frozenset(task.adds)
         self._did: dict[Edge | str, bytes] = {}
@@ -61,10 +65,22 @@ class RemoteContext:
         if edge in self._did:
             self._is_new(edge, digest(view), "sent")
             return
+        if self._shared and len(view) > BYPASS:
+            self._did[edge] = self._send_stored(receiver, name, view)
+            return
         if not view.readonly:
             view = memoryview(bytes(view))  # it may be said again when the program has changed it
         self._say_progress()
         self._did[edge] = self._line.send(receiver, name, view)
+
+    def _send_stored(self, receiver: str, name: str, view: memoryview) -> bytes:
+        """Leave a message in the store, then say that it is there; its digest."""
+        self._say_progress()
+        found = digest(view)
+        self._store.write(message_name(Key(self._task.name, receiver, name), found), view, found)
+        self._timing.transferred()
+        self._line.send_stored(receiver, name, len(view), found)
+        return found
 
     def receive(self, sender: str, name: str) -> memoryview:
         """See `mu.Context`."""
@@ -73,9 +89,15 @@ class RemoteContext:
             raise Misuse(f"{self._task.name} receives {name!r:.250} from {sender!r:.250}, which it does not declare")
         self._say_progress()
         try:
-            return self._line.receive(edge)
+            arrived = self._line.receive(edge)
         finally:
             self._timing.waited()
+        if not isinstance(arrived, Elsewhere):
+            return arrived
+        try:
+            return read_message(self._store, Key(sender, self._task.name, name), arrived.size, arrived.digest)
+        finally:
+            self._timing.transferred()
 
     def add(self, tasks: Sequence[Task]) -> None:
         """See `mu.Context`."""

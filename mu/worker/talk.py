@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from mu.digest import Digest
 from mu.errors import ProtocolError
@@ -39,7 +40,7 @@ from mu.wire import (
 )
 from mu.worker.frames import Frames, Part
 
-__all__ = ["Message", "Talk"]
+__all__ = ["Elsewhere", "Message", "Talk"]
 
 _SMALL = 1 << 15
 """Bytes: what is said in frames that together are smaller goes out together."""
@@ -50,12 +51,21 @@ _MOST_PROGRESS = 100
 class Message:
     """A message to send. Its digest may come later than its bytes; that it is all said is said when it is there."""
 
-    __slots__ = ("digest", "name", "payload", "receiver", "stream")
+    __slots__ = ("digest", "name", "payload", "receiver", "stored", "stream")
 
-    def __init__(self, receiver: str, name: str, payload: memoryview) -> None:
+    def __init__(self, receiver: str, name: str, payload: memoryview, stored: int | None = None) -> None:
         self.receiver, self.name, self.payload = receiver, name, payload
+        self.stored = stored
+        """The bytes of a message that lies in the store, whose payload is empty here."""
         self.stream = 0
         self.digest: bytes | None = None
+
+
+class Elsewhere(NamedTuple):
+    """A message that is to be read from the store."""
+
+    size: int
+    digest: bytes
 
 
 class _Incoming:
@@ -95,7 +105,7 @@ class Talk:
         self.taken: Assigned | None = None
         """The task that is being run."""
         self.awaited: Edge | None = None
-        self.arrived: memoryview | None = None
+        self.arrived: memoryview | Elsewhere | None = None
         """The message that was awaited."""
         self.room = False
         self.goodbye: str | None = None
@@ -207,6 +217,11 @@ class Talk:
     def _message(self, message: Message) -> Iterator[bytes | memoryview | None]:
         """A message's frames; None while its digest is not there."""
         payload, size = message.payload, len(message.payload)
+        if message.stored is not None:
+            self._said = max(self._said, message.stream)
+            names = message.stream, message.receiver, message.name, message.stored
+            yield frame(Send(*names, digest=message.digest, stored=True))
+            return
         names = message.stream, message.receiver, message.name, size
         if size > PIECE_BYTES:
             yield frame(Send(*names))
@@ -294,6 +309,10 @@ class Talk:
         if self._incoming is not None:
             raise ProtocolError("the coordinator delivers two messages at once")
         wanted = edge == self.awaited and self.arrived is None  # else it comes once more after a broken connection
+        if heard.stored is not None:
+            if wanted:
+                self.arrived = Elsewhere(heard.size, heard.stored)
+            return
         if heard.payload is None:
             self._incoming = _Incoming(heard.stream, heard.size, wanted)
             return

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 from mu.wire import Progressed, Span
 
-__all__ = ["WAIT", "Timing"]
+__all__ = ["TRANSFER", "WAIT", "Timing"]
 
 WAIT = "wait"
 """The name of the time in which a program waits for a message, and then for a slot."""
+TRANSFER = "transfer"
+"""The name of the time in which a large message is brought to the store, or from there."""
 
 _TELL_EVERY = 0.1
 """Seconds."""
@@ -56,6 +58,10 @@ class Timing:
     def waited(self) -> None:
         """The time since the last call was spent on waiting."""
         self._span(WAIT)
+
+    def transferred(self) -> None:
+        """The time since the last call was spent on a message's way to or from the store."""
+        self._span(TRANSFER)
 
     def flush(self) -> Iterator[Progressed]:
         """Yields what has not been said yet; other things that are said shall not overtake it."""

@@ -84,7 +84,9 @@ def work(
                 if not any(counts.values()):
                     with interrupter.computing():
                         prepare()
-                word = _run(task, line, store, interrupter, first=not any(counts.values()))
+                word = _run(
+                    task, line, store, interrupter, shared=bool(invitation.store), first=not any(counts.values())
+                )
                 line.over(word)
                 counts[type(word)] += 1
                 if last_start is not None and time.monotonic() >= last_start:
@@ -101,9 +103,11 @@ def work(
     return Worked(counts[Done], counts[Failed], ended.reason)
 
 
-def _run(task: Task, line: Line, store: Store, interrupter: _Interrupter, *, first: bool) -> Done | Failed:
+def _run(
+    task: Task, line: Line, store: Store, interrupter: _Interrupter, *, shared: bool, first: bool
+) -> Done | Failed:
     """Run a task's program; how that ended. Raises Stopped, or KeyboardInterrupt."""
-    context = RemoteContext(line, task, store)
+    context = RemoteContext(line, task, store, shared=shared)
     try:
         with interrupter.computing():
             programs.call(task.program, context, task.argument)

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -68,6 +69,10 @@ class FolderCloud:
 
     def delete(self, key: str) -> None:
         (self.objects / key).unlink(missing_ok=True)
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.delete(key)
 
     def keys(self, prefix: str) -> list[str]:
         found = (path for path in self.objects.rglob("*") if path.is_file() and not path.name.startswith("."))

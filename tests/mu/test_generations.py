@@ -154,9 +154,9 @@ def test_a_copy_with_a_gap_or_of_nonsense_is_refused(tmp_path: Path) -> None:
 
 def test_messages_that_are_there_spare_their_senders() -> None:
     entries = [*A, *B, *C]
-    assert without_lost(JOB, entries, lambda key: True) == tuple(entries)
-    there = without_lost(JOB, entries, lambda key: key.sender != "b")
-    assert there == tuple(entry for entry in entries if entry != B[1]), "c is done: nobody waits for what b sent it"
-    last = without_lost(JOB, entries, lambda key: key.sender != "c")
+    assert without_lost(JOB, entries, lambda message: True) == tuple(entries)
+    there = without_lost(JOB, entries, lambda message: message.key.sender != "b")
+    assert there == tuple(entries), "c is done: nobody waits for what b sent it"
+    last = without_lost(JOB, entries, lambda message: message.key.sender != "c")
     assert TaskCommitted("c") not in last
     assert TaskCommitted("b") in last, "its message to c is there"

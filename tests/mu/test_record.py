@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from mu.core.events import Event
+from mu.core.events import Arrived, Event
 from mu.core.instructions import Instruction
 from mu.record import Record
 from tests.mu.jobs import random_job, random_limits
@@ -19,9 +19,11 @@ class Watched(World):
     """A world that is taken down."""
 
     record: Record
+    large = 0
 
     def noted(self, event: Event, instructions: list[Instruction]) -> None:
         self.record.note(event, instructions, self.now)
+        self.large += isinstance(event, Arrived) and event.stored
 
 
 @pytest.mark.parametrize("faults", [name for name in FAULTS if name not in ("coordinators", "all")])
@@ -44,3 +46,4 @@ def test_facts_tell_what_became_of_every_run_and_worker(faults: str) -> None:
         assert (counts.committed, counts.tasks, counts.outcome) == (len(steps), len(steps), "done"), seed
         assert counts.running == counts.workers["working"] == counts.workers["waiting"] == counts.workers["idle"] == 0
         assert counts.worker_s >= 0
+        assert counts.stored_messages == counts.stored_bytes == world.large <= counts.messages  # of a byte each

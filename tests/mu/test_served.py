@@ -25,6 +25,7 @@ from tests.mu.programs_of_workers import Link, forged
 
 PROGRAMS = programs.__name__
 LENGTH, SIZE = 30, 640_000
+LARGE = 1_300_000
 
 
 class Proxy:
@@ -75,11 +76,11 @@ class Through(LocalProcesses):
         await super().launch(msgspec.structs.replace(invitation, address=address), ended)
 
 
-def job(**limits: Any) -> mu.Job:
+def job(size: int = SIZE, **limits: Any) -> mu.Job:
     first = mu.Task(
         "chain",
         f"{PROGRAMS}:chain",
-        mu.argument(Link(0, LENGTH, SIZE)),
+        mu.argument(Link(0, LENGTH, size)),
         stores=("raw/",),
         adds=(f"{PROGRAMS}:forge",),
         slot=False,
@@ -92,6 +93,7 @@ def run(
     folder: Path,
     job: mu.Job,
     trouble: Callable[[Through, Proxy], Coroutine[Any, Any, None]] | None = None,
+    drop: Callable[[str], Coroutine[Any, Any, None]] | None = None,
 ) -> Outcome:
     """Run a job with processes as workers; `trouble` goes on beside it."""
 
@@ -100,7 +102,8 @@ def run(
             launcher = Through()
             proxy = Proxy(server.address)
             launcher.address = await proxy.start()
-            hosted = server.host(Coordinator(job), launcher=launcher, folder=folder / "m", store=str(folder / "store"))
+            store = str(folder / "store")
+            hosted = server.host(Coordinator(job), launcher=launcher, folder=folder / "m", store=store, drop=drop)
             beside = asyncio.create_task(trouble(launcher, proxy)) if trouble else None
             outcome = await hosted.over
             if beside:
@@ -113,11 +116,11 @@ def run(
         return runner.run(body())
 
 
-def check(folder: Path, outcome: Outcome) -> None:
+def check(folder: Path, outcome: Outcome, size: int = SIZE) -> None:
     assert outcome.kind == "done", outcome
     assert outcome.committed == LENGTH + 1
     store = FolderStore(folder / "store")
-    assert [bytes(store.read(f"out/{number}")) for number in range(LENGTH)] == forged(LENGTH, SIZE)
+    assert [bytes(store.read(f"out/{number}")) for number in range(LENGTH)] == forged(LENGTH, size)
 
 
 def test_a_job_that_grows(tmp_path: Path) -> None:
@@ -138,6 +141,30 @@ def test_workers_are_killed_at_random_moments(tmp_path: Path) -> None:
 
     check(tmp_path, run(tmp_path, job(), trouble))
     assert kills
+
+
+def test_large_messages_go_by_way_of_the_store_while_workers_are_killed(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    store = FolderStore(tmp_path / "store")
+    dropped: set[str] = set()
+    kills = 0
+
+    async def drop(name: str) -> None:
+        store.delete(name)
+        dropped.add(name)
+
+    async def trouble(launcher: Through, proxy: Proxy) -> None:
+        nonlocal kills
+        while kills < 6:
+            await asyncio.sleep(chance.uniform(0.1, 0.6))
+            if launcher.processes:
+                os.kill(chance.choice(list(launcher.processes.values())), signal.SIGKILL)
+                kills += 1
+
+    check(tmp_path, run(tmp_path, job(LARGE), trouble, drop), LARGE)
+    assert kills
+    assert len([name for name in dropped if name.startswith("messages/")]) == LENGTH - 1
+    assert not list(store.list("messages/"))
 
 
 def test_connections_break_at_random_moments(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mu.digest import digest
 from mu.errors import BackendError, JobError, Missing, MuError, Refused, TransferFailed
 from mu.store import Store, open_store, s3
 from mu.store.bucket import Bucket
@@ -73,6 +74,16 @@ def test_what_is_written_is_read(store: Store, size: int) -> None:
     if size:
         with pytest.raises(Refused, match="larger"):
             store.read("a/b.c", size - 1)
+
+
+def test_only_the_bytes_that_are_wanted_are_read(store: Store) -> None:
+    store.write("a", b"these", digest(b"these"))
+    assert store.read("a", wanted=digest(b"these")) == b"these"
+    with pytest.raises(TransferFailed, match="other bytes"):
+        store.read("a", wanted=digest(b"those"))
+    store.write("a", b"those", digest(b"those"))
+    with pytest.raises(TransferFailed, match="other bytes"):
+        store.read("a", wanted=digest(b"these"))
 
 
 def test_objects_are_listed_and_deleted(store: Store) -> None:

@@ -19,6 +19,7 @@ from mu.wire import (
     HEAD,
     LARGEST_FRAME,
     STREAM,
+    VERSION,
     Accepted,
     Add,
     Assigned,
@@ -64,6 +65,7 @@ WORDS: st.SearchStrategy[ToWorker | tuple[int, bytes]] = st.one_of(
         lambda p: st.builds(Deliver, STREAMS, st.sampled_from("ab"), st.just("x"), st.just(len(p)), st.just(p))
     ),
     st.builds(Deliver, STREAMS, st.just("a"), st.just("x"), st.integers(0, 9), SMALL),
+    st.builds(Deliver, STREAMS, SENDERS, st.just("x"), st.sampled_from([0, 5, 1 << 31]), stored=SMALL.map(digest)),
     st.builds(Delivered, STREAMS, SMALL.map(digest)),
     st.builds(Retracted, STREAMS),
     st.builds(Room),
@@ -161,7 +163,7 @@ def drain(talk: Talk, reader: Reader) -> None:
 
 
 ACTIONS = st.sampled_from(
-    ["connect", "disconnect", "send", "send-large", "wait", "stored", "over", "take", "beat", "leave"]
+    ["connect", "disconnect", "send", "send-large", "send-stored", "wait", "stored", "over", "take", "beat", "leave"]
 )
 
 
@@ -171,7 +173,8 @@ def act(talk: Talk, action: str) -> None:
     elif action == "disconnect":
         talk.disconnect()
     elif action.startswith("send"):
-        message = Message("a", "x", memoryview(bytes(400_000 if action == "send-large" else 3)))
+        stored = 1 << 30 if action == "send-stored" else None
+        message = Message("a", "x", memoryview(bytes(400_000 if action == "send-large" else 3)), stored)
         message.digest = digest(message.payload)
         talk.send(message)
     elif action == "wait":
@@ -215,9 +218,9 @@ def test_any_words_in_any_order_are_taken_or_refused(steps: list[object], cuts: 
             assert talk.welcome or len(reader.words) == 1
 
 
-@given(st.lists(st.sampled_from([0, 3, 300_000, 800_000]), max_size=5), st.lists(st.integers(0, 12), max_size=4))
+@given(st.lists(st.sampled_from([0, 3, 300_000, 800_000, -1]), max_size=5), st.lists(st.integers(0, 12), max_size=4))
 def test_everything_is_said_whole_and_in_order_through_broken_connections(sizes: list[int], cuts: list[int]) -> None:
-    """Whatever was not accepted when a connection broke is said on the next one."""
+    """Whatever was not accepted when a connection broke is said on the next one. -1 bytes: it lies in the store."""
     talk = Talk(INVITATION)
     talk.connect()
     heard: dict[int, tuple[Send, bytes]] = {}
@@ -235,7 +238,8 @@ def test_everything_is_said_whole_and_in_order_through_broken_connections(sizes:
             talk.received(memoryview(framed([Assigned(1, TASK)])))
             talk.take()
             for number, payload in enumerate(payloads):
-                message = Message("a", f"m{number}", memoryview(payload))
+                stored = 1 << 30 if sizes[number] < 0 else None
+                message = Message("a", f"m{number}", memoryview(payload), stored)
                 message.digest = digest(payload)
                 talk.send(message)
                 talk.say(Stored(f"o{number}", 1, bytes(16)))
@@ -249,6 +253,9 @@ def test_everything_is_said_whole_and_in_order_through_broken_connections(sizes:
             if isinstance(word, Send) and word.payload is not None:
                 heard[word.stream] = word, word.payload
                 assert word.digest == digest(word.payload)
+            elif isinstance(word, Send) and word.stored:
+                heard[word.stream] = word, b""
+                assert (word.size, word.digest) == (1 << 30, digest(b""))
             elif isinstance(word, Sent):
                 send = next(each for each in reader.words if isinstance(each, Send) and each.stream == word.stream)
                 heard[word.stream] = send, bytes(reader.pieces[word.stream])
@@ -297,7 +304,7 @@ def test_what_was_heard_of_a_run_is_not_said_in_the_next_one() -> None:
     drain(talk, reader)
     talk.received(memoryview(framed([Assigned(2, TASK)])))
     drain(talk, reader)
-    assert reader.words == [Hello(1, "job", 1, "token", 1, "t")]
+    assert reader.words == [Hello(VERSION, "job", 1, "token", 1, "t")]
     assert talk.take() == TASK
 
 

@@ -32,7 +32,7 @@ from mu.wire import (
     Send,
     Stored,
 )
-from mu.worker import line
+from mu.worker import context, line
 from mu.worker import work as work_module
 from mu.worker.work import Worked, work
 from tests.mu import programs_of_workers as programs
@@ -62,7 +62,14 @@ def working(scripted: Scripted, script: Callable[[], Any], **more: Any) -> tuple
     return worked, result[0]
 
 
+@pytest.fixture
+def through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages of any size go through the coordinator."""
+    monkeypatch.setattr(context, "BYPASS", 1 << 40)
+
+
 @pytest.mark.parametrize("size", [0, 10, 262_144, 262_145, 5_000_000])
+@pytest.mark.usefixtures("through")
 def test_a_task_from_its_start_to_its_end(scripted: Scripted, size: int) -> None:
     store = FolderStore(scripted.invitation.store)
     store.write("film", b"film")
@@ -172,6 +179,7 @@ def test_programs_and_arguments_that_cannot_be(scripted: Scripted, argument: obj
     assert not any(failed.again for failed in told)
 
 
+@pytest.mark.usefixtures("through")
 def test_messages_wait_for_room_and_keep_what_they_were(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not accepted is bounded; the program's memory is its own again at once."""
     monkeypatch.setattr(line, "HELD", 1_000_000)
@@ -194,6 +202,7 @@ def test_messages_wait_for_room_and_keep_what_they_were(scripted: Scripted, monk
     assert messages == {("after", f"m{number}"): made(size)[:size] for number, size in enumerate(sizes)}
 
 
+@pytest.mark.usefixtures("through")
 def test_large_messages_go_on_without_anything_else_that_happens(scripted: Scripted) -> None:
     """Nothing but what there is to say wakes the line: no word of life is due, and none comes."""
     sizes = [40_000_000, 20_000_000]

@@ -44,7 +44,7 @@ from mu.core.instructions import (
 )
 from mu.job import Job, Key, Task
 from tests.mu.audit import audit
-from tests.mu.sims import Program, Sim, Steps
+from tests.mu.sims import Program, Sim, Steps, by_store
 
 _PATIENCE_S = 5000.0
 """Simulated, without a task that began or ended."""
@@ -88,6 +88,8 @@ class World:
     streams: dict[Key, int] = field(default_factory=dict)
     """Messages that come, and from which run."""
     whole: set[Key] = field(default_factory=set)
+    left: set[Key] = field(default_factory=set)
+    """Messages that lie in the store; so do those of runs that were killed before they said so."""
     objects: set[str] = field(default_factory=set)
     stores: Counter[str] = field(default_factory=Counter)
     drops: Counter[str] = field(default_factory=Counter)
@@ -135,6 +137,7 @@ class World:
         self.objects |= {name for task in tasks.values() if task.name not in committed for name in task.fetches} & made
         keys = {entry.key for entry in entries if isinstance(entry, MessageWhole)}
         self.whole = {key for key in keys if key.receiver not in committed}
+        self.left = {key for key in self.whole if by_store(key)}
         for emptied in (self.sims, self.queue, self.postponed, self.streams, self.begun, self.done):
             emptied.clear()
 
@@ -204,6 +207,8 @@ class World:
                 self.reached = self.now
             case TaskAdded(task):
                 self.tasks[task.name] = task
+            case MessageWhole(key):
+                assert entry.stored == by_store(key)
             case _:
                 pass
 
@@ -225,7 +230,8 @@ class World:
         for entry in self.ledger:
             self._note(entry)
         kept = {entry.key for entry in self.ledger if isinstance(entry, MessageWhole)}
-        assert all(key in self.whole or self.done[key.receiver] for key in kept), "a message is lost"
+        there = self.whole & (self.left | {key for key in kept if not by_store(key)})
+        assert all(key in there or self.done[key.receiver] for key in kept), "a message is lost"
         self.whole &= kept
         self.streams.clear()
         self.reached = self.now
@@ -255,6 +261,7 @@ class World:
                 self.sims[number].hears(lambda sim: sim.begin(program))
             case Deliver(number, run, key):
                 if key in self.whole:
+                    assert key in self.left or not by_store(key), "delivers what is not in the store"
                     self.sims[number].hears(lambda sim: sim.receives(run, key))
                 else:
                     source = self.streams[key]
@@ -273,6 +280,7 @@ class World:
             case Forget(key):
                 assert self.done[key.receiver], "forgot what is needed"
                 self.whole.discard(key)
+                self.left.discard(key)
                 self.streams.pop(key, None)
             case Drop(name):
                 fetchers = [task.name for task in self.tasks.values() if name in task.fetches]

@@ -152,6 +152,12 @@ class Peer:
         self.say(Sent(self.streams, digest(payload)))
         return self.streams
 
+    def leave(self, receiver: str, name: str, size: int, found: bytes) -> int:
+        """Say that a message lies in the store; returns its stream."""
+        self.streams += 1
+        self.say(Send(self.streams, receiver, name, size, digest=found, stored=True))
+        return self.streams
+
     async def frame(self) -> tuple[int, bytes]:
         async with asyncio.timeout(LIMIT_S):
             length, kind = HEAD.unpack(await self.reader.readexactly(HEAD.size))
@@ -248,12 +254,12 @@ def run(body: Coroutine[Any, Any, None]) -> None:
 
 @asynccontextmanager
 async def hosted(
-    job: mu.Job, folder: Path, options: Options | None = None
+    job: mu.Job, folder: Path, options: Options | None = None, **more: Any
 ) -> AsyncIterator[tuple[Server, HostedJob, Invited]]:
-    """A server with a job, and its launcher."""
+    """A server with a job, and its launcher; `more` is for `Server.host`."""
     async with Server(options=options) as server:
         launcher = Invited()
-        running = server.host(Coordinator(job), launcher=launcher, folder=folder / "messages")
+        running = server.host(Coordinator(job), launcher=launcher, folder=folder / "messages", **more)
         yield server, running, launcher
 
 

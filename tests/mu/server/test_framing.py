@@ -232,7 +232,7 @@ class World:
             turn=self.turn,
             keys=msgspec.structs.replace(KEYS, job=work.id),
             messages=lambda failed: Rendezvous(
-                self.memory, self.folder, self.loop, failed, durable=False, most=1 << 24
+                self.memory, self.folder, self.loop, failed, durable=False, most=1 << 24, most_stored=1 << 24
             ),
             launcher=cast(Any, self.launcher),
             address=lambda: "localhost:1",

@@ -149,8 +149,33 @@ MISDEEDS: dict[str, tuple[bytes, str]] = {
     "no kind": (HEAD.pack(5, 7) + b"abcd", "of the kind 7"),
     "no byte": (HEAD.pack(5, 1) + b"\0\0\0\1", "without a byte"),
     "a frame of a GiB": (HEAD.pack(1 << 30, 0), "a frame of"),
+    "stored where no store is": (frame(Send(1, "b", "m", 1, digest=digest(b"x"), stored=True)), "the job has none"),
     "too much for the job": (frame(Send(1, "b", "m", 1 << 30)), "too much"),
 }
+
+
+STORED: dict[str, tuple[bytes, str]] = {
+    "to another": (frame(Send(1, "c", "m", 1, digest=digest(b"x"), stored=True)), "which it does not declare"),
+    "without a digest": (frame(Send(1, "b", "m", 1, stored=True)), "has no digest"),
+    "that comes, too": (frame(Send(1, "b", "m", 1, b"x", digest(b"x"), True)), "came too"),
+    "and a piece": (frame(Send(1, "b", "m", 1, None, digest(b"x"), True)) + piece(1, b"x"), "has not begun"),
+    "too much": (frame(Send(1, "b", "m", 1 << 30, None, digest(b"x"), True)), "in its store"),
+}
+
+
+@pytest.mark.parametrize("what", STORED)
+def test_a_message_in_the_store_is_said_as_it_must_be(tmp_path: Path, what: str) -> None:
+    said, reason = STORED[what]
+
+    async def body() -> None:
+        options = Options(stored=1 << 29)
+        async with hosted(chain("a", "b", tries=1, workers=1), tmp_path, options, store="x") as (_, job, launcher):
+            peer = await Peer.at_work(launcher)
+            peer.writer.write(said)
+            assert reason in await peer.goodbye()
+            assert reason in (await job.over).failures[0].reason
+
+    run(body())
 
 
 @pytest.mark.parametrize("what", MISDEEDS)

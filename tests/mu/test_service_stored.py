@@ -1,0 +1,113 @@
+"""The service with messages so large that they lie in the bucket: killed, robbed of them, and asked again."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from contextlib import suppress
+
+import msgspec
+import pytest
+
+pytest.importorskip("uvloop", reason="the coordinator needs the extra: pip install -e '.[mu]'")
+
+from mu import Job
+from mu.service.requests import store_prefix
+from mu.store.messages import BYPASS
+from pipelines.probe import probe_job, probe_results
+from tests.mu.folder_cloud import FolderCloud
+from tests.mu.test_service import Runner, results, runner, status, submit, until
+
+pytestmark = pytest.mark.timeout(300)
+__all__ = ["runner"]  # the fixture
+
+SIZE = BYPASS + 300_000
+
+
+def committed(cloud: FolderCloud, job: Job) -> int:
+    return int(status(cloud, job).get("counts", {}).get("committed", 0))
+
+
+def messages(cloud: FolderCloud, job: Job) -> list[str]:
+    return cloud.keys(f"{store_prefix(job.id)}messages/")
+
+
+def test_killed_again_and_again_it_ends_with_the_same_bytes(runner: Runner) -> None:
+    job = probe_job(16, size=SIZE, work_s=0.15, workers=3)
+    submit(runner.cloud, job)
+    chance = random.Random(7)
+    kills = 0
+    runner.start()
+    for _ in range(4):
+        seen = committed(runner.cloud, job)
+        until(lambda seen=seen: committed(runner.cloud, job) > seen)  # type: ignore[misc]
+        if status(runner.cloud, job)["state"] == "done":
+            break
+        time.sleep(chance.random() / 2)
+        kills += 1
+        runner.kill()
+        if chance.random() < 0.7 and (running := runner.workers()):
+            with suppress(ProcessLookupError):
+                os.kill(chance.choice(running), signal.SIGKILL)
+        runner.start()
+    until(lambda: status(runner.cloud, job).get("state") == "done")
+    assert kills >= 2
+    assert results(runner.cloud, job) == probe_results(16, size=SIZE), "or a message is left"
+    assert status(runner.cloud, job)["counts"]["stored_messages"] > 0
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_another_machine_goes_on_from_the_messages_in_the_bucket(runner: Runner, lost: bool) -> None:
+    job = probe_job(12, size=SIZE, work_s=0.2, workers=2)
+    submit(runner.cloud, job)
+    runner.start()
+    until(lambda: committed(runner.cloud, job) >= 3 and bool(messages(runner.cloud, job)))
+    runner.kill()
+    for pid in runner.workers():
+        os.kill(pid, signal.SIGKILL)
+    for key in messages(runner.cloud, job) if lost else ():
+        runner.cloud.delete(key)
+    (runner.folder / "state").rename(runner.folder / "lost")
+    runner.start()
+    until(lambda: status(runner.cloud, job).get("state") == "done")
+    assert results(runner.cloud, job) == probe_results(12, size=SIZE), "or a message is left"
+    counts = status(runner.cloud, job)["counts"]
+    assert (counts["tasks"], counts["committed"]) == (12, 12)
+    if lost:  # who sent what is gone begins again, and who sent that
+        assert counts["objects"] >= 12
+    else:  # nothing is deleted before the copy of the ledger says that it may be
+        assert counts["objects"] <= 9
+
+
+def test_a_message_that_is_gone_fails_its_receiver_and_comes_again_when_the_job_is_resumed(runner: Runner) -> None:
+    job = probe_job(6, size=SIZE, work_s=1.0, workers=1)  # so a message waits while its receiver works
+    job = msgspec.structs.replace(job, limits=msgspec.structs.replace(job.limits, tries=2))
+    submit(runner.cloud, job)
+    runner.start()
+
+    def robbed() -> bool:
+        for key in messages(runner.cloud, job):
+            runner.cloud.delete(key)
+        return status(runner.cloud, job).get("state") == "failed"
+
+    until(robbed)
+    (failure,) = status(runner.cloud, job)["counts"]["failures"]
+    assert failure["reason"].startswith("TransferFailed: baton of link/")
+    assert "cannot be had from the store" in failure["reason"]
+    assert len(failure["tries"]) == job.limits.tries
+    until(lambda: not runner.cloud.keys("jobs/running/"))
+    submit(runner.cloud, job)
+    until(lambda: status(runner.cloud, job).get("state") == "done")
+    assert results(runner.cloud, job) == probe_results(6, size=SIZE)
+
+
+def test_what_a_killed_sender_left_is_cleared_at_the_end(runner: Runner) -> None:
+    job = probe_job(3, size=SIZE, workers=2)
+    left = f"{store_prefix(job.id)}messages/{bytes(16).hex()}/{bytes(16).hex()}"
+    runner.cloud.write(left, b"nobody said that it is there")
+    submit(runner.cloud, job)
+    runner.start()
+    until(lambda: status(runner.cloud, job).get("state") == "done")
+    assert results(runner.cloud, job) == probe_results(3, size=SIZE)
