@@ -7,19 +7,16 @@ what is read is checked by that.
 from __future__ import annotations
 
 import http.client
-import mmap
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from mu.digest import digest
 from mu.errors import BackendError, JobError, Missing, Refused, TransferFailed
 from mu.store.bucket import Bucket
 from mu.store.names import LARGEST_OBJECT, check_name
 
-__all__ = ["S3Store", "download"]
+__all__ = ["S3Store"]
 
 _DIGEST = "x-amz-meta-blake2b"
 _READ_PART = 8 << 20
@@ -98,7 +95,7 @@ class S3Store:
     def _read(self, key: str, largest: int) -> tuple[memoryview, str]:
         """The object's bytes, and the digest that it carries, if it does."""
         try:
-            first = self.bucket.ask("GET", key, headers=_range(0, _READ_PART), largest=_READ_PART)
+            first = self.bucket.ask("GET", key, headers=part_range(0, _READ_PART), largest=_READ_PART)
         except Refused:
             # An empty object has no range.
             headers = self.bucket.head(key)
@@ -117,7 +114,7 @@ class S3Store:
 
         def part(start: int) -> None:
             stop = min(start + _READ_PART, total)
-            self.bucket.ask("GET", key, headers=_range(start, stop) | etag, into=whole[start:stop])
+            self.bucket.ask("GET", key, headers=part_range(start, stop) | etag, into=whole[start:stop])
 
         side_by_side(part, range(len(first.body), total, _READ_PART), self._at_once)
         return whole.toreadonly(), wanted
@@ -172,38 +169,16 @@ def side_by_side(do: Callable[[int], None], starts: Iterable[int], at_once: int 
             raise
 
 
-def download(url: str, path: Path, bucket: Bucket | None = None) -> None:
-    """Copy an object of any bucket, `s3://bucket/key`, into a new file, whose room is taken before a byte comes.
-
-    Raises as `Store.read` does, JobError for another kind of address, and BackendError where there is no room.
-    """
+def bucket_and_key(url: str) -> tuple[str, str]:
+    """The parts of `s3://bucket/key`. Raises JobError for another kind of address."""
     name, _, key = url.removeprefix("s3://").partition("/")
     if not url.startswith("s3://") or not _BUCKET.match(name) or not key:
         raise JobError(f"{url!r} is no object: it is s3://bucket/key")
-    bucket = bucket or Bucket(name)
-    headers = bucket.head(key)
-    if headers is None:
-        raise Missing(f"{url}: is not there")
-    size = int(headers["content-length"])
-    etag = {"if-match": headers["etag"]} if "etag" in headers else {}
-    with path.open("xb+") as file:
-        if not size:
-            return
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            raise BackendError(f"{url}: no room for its {size:,} bytes in {path.parent}: {error.strerror}") from error
-        with mmap.mmap(file.fileno(), size) as mapped, memoryview(mapped) as whole:
-
-            def part(start: int) -> None:
-                stop = min(start + _READ_PART, size)
-                with whole[start:stop] as place:
-                    bucket.ask("GET", key, headers=_range(start, stop) | etag, into=place)
-
-            side_by_side(part, range(0, size, _READ_PART))
+    return name, key
 
 
-def _range(start: int, stop: int) -> dict[str, str]:
+def part_range(start: int, stop: int) -> dict[str, str]:
+    """The header that asks for bytes from `start` to before `stop`."""
     return {"range": f"bytes={start}-{stop - 1}"}
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Plane = NDArray[np.uint8]
-    Thumbnail = NDArray[np.int32]
+    Thumbnail = NDArray[np.int32]  # whose values fit into 16 bits without a sign
 
 SHORTEST = 8
 """Frames: what does not last as long is no scene."""
@@ -37,26 +37,50 @@ _STANDS_OUT = 3.0
 Frame = TypeVar("Frame")
 
 
+class Seen(NamedTuple):
+    """What is kept of a frame to tell whether a scene begins with it."""
+
+    thumbnail: Thumbnail
+    distance: float
+    """From the frame before; 0 for a film's first."""
+
+
+def seen(luma: Plane, before: Thumbnail | None) -> Seen:
+    """A frame whose luma this is, behind one with that thumbnail."""
+    small = thumbnail(luma)
+    return Seen(small, 0.0 if before is None else distance(before, small))
+
+
 def marked(frames: Iterable[Frame], luma: Callable[[Frame], Plane]) -> Iterator[tuple[Frame, bool]]:
     """Every frame, and whether a scene begins with it (the first frame of a film is no cut).
 
     Frames come out when as many as the shortest scene has are known; no more are held than twice those.
     """
-    source = iter(frames)
-    behind: deque[_Seen] = deque(maxlen=SHORTEST)
-    ahead: deque[tuple[Frame, _Seen]] = deque()
-    last: Thumbnail | None = None
+    waiting: deque[Frame] = deque()
+
+    def looked_at() -> Iterator[Seen]:
+        last: Thumbnail | None = None
+        for frame in frames:
+            waiting.append(frame)
+            yield (one := seen(luma(frame), last))
+            last = one.thumbnail
+
+    for begins in beginnings(looked_at()):
+        yield waiting.popleft(), begins
+
+
+def beginnings(film: Iterable[Seen]) -> Iterator[bool]:
+    """Of every frame, whether a scene begins with it; known when as many as the shortest scene has were seen."""
+    source = iter(film)
+    behind: deque[Seen] = deque(maxlen=SHORTEST)
+    ahead: deque[Seen] = deque()
     while True:
-        for frame in islice(source, SHORTEST - len(ahead)):
-            seen = _Seen(thumbnail(luma(frame)), last)
-            last = seen.thumbnail
-            ahead.append((frame, seen))
+        ahead.extend(islice(source, SHORTEST - len(ahead)))
         if not ahead:
             return
-        begins = len(behind) == len(ahead) == SHORTEST and _begins(list(behind), [seen for _, seen in ahead])
-        frame, seen = ahead.popleft()
-        yield frame, begins
-        behind.append(seen)
+        begins = len(behind) == len(ahead) == SHORTEST and _begins(list(behind), list(ahead))
+        behind.append(ahead.popleft())
+        yield begins
 
 
 def thumbnail(luma: Plane) -> Thumbnail:
@@ -82,15 +106,7 @@ def distance(before: Thumbnail, after: Thumbnail) -> float:
     return float(inter.sum() / inter.size / (intra.sum() / max(1, intra.size) + _LEVEL))
 
 
-class _Seen:
-    """A frame's thumbnail, and its distance from the frame before."""
-
-    def __init__(self, thumbnail: Thumbnail, before: Thumbnail | None) -> None:
-        self.thumbnail = thumbnail
-        self.distance = 0.0 if before is None else distance(before, thumbnail)
-
-
-def _begins(behind: list[_Seen], ahead: list[_Seen]) -> bool:
+def _begins(behind: list[Seen], ahead: list[Seen]) -> bool:
     here = ahead[0]
     around = max(seen.distance for seen in behind[1:] + ahead[1:])
     if here.distance < max(_DISTANCE, _STANDS_OUT * around):

@@ -272,14 +272,14 @@ def open_others(source: Source, kind: str, sound: bool, subtitles: bool) -> Othe
             SoundReader,
         )  # here, since it brings PyAV and numpy into a process without need
 
-        heard = SoundReader(source.path, source.tracks)
+        heard = SoundReader(source.path, source.tracks, source.version)
     if subtitles and source.subtitles:
         from pipelines.media.subtitles import SubtitleReader, kept
 
         container: Kind = "webm" if kind == "webm" else "matroska"
         tracks, _ = kept(source.subtitles, container)
         first = VIDEO + 1 + (len(source.tracks) if heard else 0)
-        shown = SubtitleReader(source.path, tracks, container, first) if tracks else None
+        shown = SubtitleReader(source.path, tracks, container, first, source.version) if tracks else None
     return Others(heard, shown)
 
 

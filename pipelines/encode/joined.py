@@ -7,38 +7,45 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from contextlib import nullcontext
 
 import msgspec
 
 from mu import BackendError, Context, Job, Limits
+from pipelines.encode.fetched import fetched
 from pipelines.encode.join import Joiner, open_others, warnings_of
 from pipelines.encode.plan import Settings
-from pipelines.encode.read import INDEX, REPORT, SOURCE, ChunkRead, Film, Joining, reading
+from pipelines.encode.read import INDEX, REPORT, SOURCE, ChunkRead, Film, Joining, Sharing, reading
 from pipelines.encode.sink import Piece
-from pipelines.media.at_hand import at_hand
 from pipelines.media.source import Source
 
 _source = msgspec.msgpack.Decoder(Source).decode
 _index = msgspec.msgpack.Decoder(list[ChunkRead]).decode
 
 
-def encoding_job(path: str, settings: Settings, joining: Joining, limits: Limits) -> Job:
+def encoding_job(
+    path: str,
+    settings: Settings,
+    joining: Joining,
+    limits: Limits,
+    sharing: Sharing | None = Sharing(),  # noqa: B008  it cannot change
+) -> Job:
     """The job that encodes a film, `s3://bucket/key` or a path that every worker has.
 
     Its results are the objects `joining.result`, a video file, and REPORT.
     """
-    return Job("encode", (reading(Film(path, settings, joining=joining)),), limits)
+    return Job("encode", (reading(Film(path, settings, joining=joining, sharing=sharing)),), limits)
 
 
 def remote_limits(workers: int) -> Limits:
-    """What such a job may use where workers come by the hundred: who blocks most goes first."""
+    """What such a job may use where workers come by the hundred: who blocks most goes first.
+
+    Nothing holds back who reads: raw frames of a bucket are in nobody's way, and who waits has to be paid for.
+    """
     return Limits(
         workers=workers,
-        ahead=2 * workers,
         lease_s=60.0,
         reconnect_s=30.0,
-        temporary=("raw/",),
+        temporary=("raw/", "look/"),
     )
 
 
@@ -48,17 +55,13 @@ def join_film(context: Context, film: Film) -> None:
 
     how = film.joining or Joining()
     source, index = _source(context.fetch(SOURCE)), _index(context.fetch(INDEX))
-    others = how.kind != "ivf" and ((how.sound and source.tracks) or (how.subtitles and source.subtitles))
-    with (
-        at_hand(film.path) if others else nullcontext(film.path) as path,
-        tempfile.TemporaryFile(prefix="fastslow-") as file,
-    ):
-        here = msgspec.structs.replace(source, path=path)
+    with tempfile.TemporaryFile(prefix="fastslow-") as file:
         joiner = Joiner(file, how.kind, lambda film: open_others(film, how.kind, how.sound, how.subtitles))
         try:
-            joiner.begin(here)
-            for read in index:
-                results = {read.chunk.result: bytes(context.fetch(read.chunk.result))}
+            joiner.begin(source)
+            encoded = fetched(context, [read.chunk.result for read in index])
+            for read, (name, result) in zip(index, encoded, strict=True):
+                results = {name: bytes(result)}
                 joiner.append(Piece(read.chunk, results, read.times, read.durations))
                 context.progress("join", read.chunk.frames, index[-1].chunk.first + index[-1].chunk.frames)
             joiner.finish()
@@ -73,7 +76,10 @@ def join_film(context: Context, film: Film) -> None:
         damaged = (index[-1].damaged, *joiner.damaged)
         report = msgspec.structs.replace(
             described(source, [read.chunk for read in index], joiner, size),
-            warnings=warnings_of(source, how.kind, how.sound, how.subtitles, damaged),
+            warnings=[
+                *([film.remark] if film.remark else []),
+                *warnings_of(source, how.kind, how.sound, how.subtitles, damaged),
+            ],
         )
         with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as whole:
             context.store(how.result, whole)

@@ -21,7 +21,7 @@ from typing import Literal
 import msgspec
 
 from pipelines.errors import SettingsError
-from pipelines.media.source import Source
+from pipelines.media.source import Place, Source
 
 PICTURES, STATE = ("golden", "altref"), "state"
 """The messages from a chunk to the next: pictures that are made before its last frame, and the rest of its state."""
@@ -157,6 +157,8 @@ class Chunk(msgspec.Struct, frozen=True):
     task: Task = Task()
     sample: bool = False
     """Whether a survey encodes it."""
+    place: Place | None = None
+    """Where its frames lie in the film, the lead frame first; None: they are stored as raw video."""
 
     @property
     def name(self) -> str:

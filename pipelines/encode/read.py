@@ -1,7 +1,8 @@
 """The program that reads the film: decodes it once, from its start to its end, and adds a task for each chunk.
 
 One decoder and no seeking, so that no frame can be lost or doubled where chunks meet, whatever the file's key frames
-and timestamps are like. It reads ahead only as far as the job's `ahead` lets it.
+and timestamps are like. It reads ahead only as far as the job's `ahead` lets it. Where many machines read a film, most
+need not be read like that: see `shared`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import msgspec
 from mu import Context, Edge, argument
 from mu import Task as MuTask
 from pipelines.encode.plan import PICTURES, STATE, Chunk, Cutter, Plan, Settings, Stretch, Task
-from pipelines.media.at_hand import at_hand
 from pipelines.media.read import Picture, Reader
 
 READ, ENCODE = "pipelines.encode.read:read_film", "pipelines.encode.worker:encode_chunk"
 JOIN = "pipelines.encode.joined:join_film"
+OPEN, LOOK, CUT = (f"pipelines.encode.shared:{program}" for program in ("open_film", "look_at", "cut_film"))
 SOURCE = "film/source"
 """The object that says what the file is."""
 INDEX = "film/index"
@@ -43,6 +44,17 @@ class Joining(msgspec.Struct, frozen=True):
         return f"film/encoded.{self.kind}"
 
 
+class Sharing(msgspec.Struct, frozen=True):
+    """When and how the reading of a film is shared among tasks."""
+
+    least_bytes: int = 256 << 20
+    """A film of fewer bytes of raw frames is read by one task."""
+    look_bytes: int = 1 << 30
+    """A task looks at about so many bytes of raw frames."""
+    longest_run: int = 2000
+    """Frames: if key frames are farther apart, one task reads the film."""
+
+
 class Film(msgspec.Struct, frozen=True):
     """What is to be read, and what is done with its chunks."""
 
@@ -52,6 +64,10 @@ class Film(msgspec.Struct, frozen=True):
     task: Task = Task()
     joining: Joining | None = None
     """How a task joins the chunks, if one does."""
+    sharing: Sharing | None = None
+    """How its reading is shared among tasks that have no memory in common; None: one task reads it."""
+    remark: str = ""
+    """What the report is to say of the reading."""
 
 
 class ChunkRead(msgspec.Struct, frozen=True):
@@ -68,10 +84,17 @@ class ChunkRead(msgspec.Struct, frozen=True):
 
 
 def reading(film: Film) -> MuTask:
-    """The task that reads a film."""
-    stores = (SOURCE, "raw/", "read/", *([INDEX] if film.joining else []))
+    """The task that reads a film, or begins to."""
+    stores = (SOURCE, *of_one_reader(film))
+    if film.sharing is not None:
+        return MuTask("read", OPEN, argument(film), stores=stores, adds=(LOOK, CUT, ENCODE, JOIN), slot=False)
     adds = (ENCODE, *([JOIN] if film.joining else []))
     return MuTask("read", READ, argument(film), stores=stores, adds=adds, slot=False)
+
+
+def of_one_reader(film: Film) -> tuple[str, ...]:
+    """What a task stores that reads the whole film, besides SOURCE."""
+    return ("raw/", "read/", *([INDEX] if film.joining else []))
 
 
 def joining(film: Film, joining: Joining, chunks: Sequence[Chunk]) -> MuTask:
@@ -86,7 +109,7 @@ def encoding(chunk: Chunk) -> MuTask:
         chunk.name,
         ENCODE,
         argument(chunk),
-        fetches=(chunk.source, *chunk.inputs),
+        fetches=(*([] if chunk.place else [chunk.source]), *chunk.inputs),
         stores=tuple(chunk.outputs),
         sends=_messages(chunk, chunk.next),
         receives=_messages(chunk, chunk.previous),
@@ -99,19 +122,24 @@ def _messages(chunk: Chunk, other: int | None) -> tuple[Edge, ...]:
 
 def read_film(context: Context, film: Film) -> None:
     """Read a film and add a task for each chunk. Raises InputError."""
+    with Reader(film.path) as reader:
+        context.store(SOURCE, _encode(reader.source))
+        read_on(context, film, reader)
+
+
+def read_on(context: Context, film: Film, reader: Reader) -> None:
+    """Read a film that is open, and add a task for each chunk. Raises InputError."""
     index: list[ChunkRead] = []
-    with at_hand(film.path) as path, Reader(path) as reader:
-        context.store(SOURCE, _encode(msgspec.structs.replace(reader.source, path=film.path)))
-        chunks = _Chunks(reader, film)
-        last = False
-        while not last:
-            read = chunks.next(context)
-            context.store(read.chunk.read, _encode(read))
-            context.progress("read", len(read.times))
-            context.add([encoding(read.chunk)])
-            last = read.last
-            if film.joining:
-                index.append(read)
+    chunks = _Chunks(reader, film)
+    last = False
+    while not last:
+        read = chunks.next(context)
+        context.store(read.chunk.read, _encode(read))
+        context.progress("read", len(read.times))
+        context.add([encoding(read.chunk)])
+        last = read.last
+        if film.joining:
+            index.append(read)
     if film.joining:
         context.store(INDEX, _encode(index))
         context.add([joining(film, film.joining, [read.chunk for read in index])])

@@ -35,7 +35,7 @@ def encode_chunk(context: Context, chunk: Chunk) -> None:
     Slow and parallel: libvpx decides everything. Fast and serial: its decisions are moved onto the state at which the
     chunk before really ended.
     """
-    raw = RawVideo(context.fetch(chunk.source), chunk.width, chunk.height)
+    raw = RawVideo(_read(context, chunk), chunk.width, chunk.height)
     if chunk.task.kind == "survey":
         _survey(context, chunk, raw)
         return
@@ -45,6 +45,21 @@ def encode_chunk(context: Context, chunk: Chunk) -> None:
     if chunk.task.measure:
         context.store(chunk.measured, msgspec.msgpack.encode([came_to]))
     context.store(chunk.result, _ivf(chunk, encoded))
+
+
+def _read(context: Context, chunk: Chunk) -> memoryview:
+    """The chunk's raw video: fetched, or decoded out of the film."""
+    if chunk.place is None:
+        return context.fetch(chunk.source)
+    from pipelines.media.pieces import pictures  # here, since it brings PyAV where frames come from another process
+
+    frames = chunk.lead + chunk.frames
+    size = chunk.place.footage.frame_size
+    raw = memoryview(bytearray(frames * size))
+    for number, picture in enumerate(pictures(chunk.place, frames)):
+        picture.write_raster(raw[number * size : (number + 1) * size])
+        context.progress("read", number >= chunk.lead)
+    return raw.toreadonly()
 
 
 def _survey(context: Context, chunk: Chunk, raw: RawVideo) -> None:

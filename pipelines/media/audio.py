@@ -58,8 +58,8 @@ class SoundReader:
     Raises InputError when a track cannot be decoded; damaged packets are left out and counted by `damaged`.
     """
 
-    def __init__(self, path: str, tracks: tuple[Track, ...]) -> None:
-        self._container = open_container(path)
+    def __init__(self, path: str, tracks: tuple[Track, ...], version: str = "") -> None:
+        self._container = open_container(path, version)
         self._ways: dict[int, _Way] = {}
         streams = {stream.index: stream for stream in self._container.streams.audio}
         for number, track in enumerate(tracks, VIDEO + 1):

@@ -10,17 +10,20 @@ import os
 import struct
 from typing import BinaryIO
 
+from pipelines.media.in_place import is_object, open_bytes
+
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = 0x18538067
 _TS_PACKET = 188
 
 
-def missing_bytes(path: str) -> int:
-    """How many bytes at least the file lacks at its end; 0 also where that cannot be told."""
-    if not os.path.isfile(path):
+def missing_bytes(path: str, version: str = "") -> int:
+    """How many bytes at least the file, or the object, lacks at its end; 0 also where that cannot be told."""
+    if not is_object(path) and not os.path.isfile(path):
         return 0
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
+    with open_bytes(path, version) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         head = file.read(_TS_PACKET + 1)
         if head[:4] == _EBML:
             end = _matroska(file)

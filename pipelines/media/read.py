@@ -22,6 +22,7 @@ import msgspec
 
 from pipelines.errors import InputError, TruncatedInput
 from pipelines.media.complete import missing_bytes
+from pipelines.media.in_place import is_object, open_bytes, open_object
 from pipelines.media.labels import chapters_of, created, label_of, tags_of
 from pipelines.media.orientation import UPRIGHT, Orientation, from_display_matrix
 from pipelines.media.source import Colour, Source, Track
@@ -45,6 +46,7 @@ _BT601 = 6
 _FULL_RANGE, _LIMITED_RANGE = 2, 1
 _SWSCALE_BT601 = 5
 _MAX_SIDE = 16383  # VP8 has 14 bits for a side
+_BUFFER = 1 << 16  # bytes that FFmpeg takes at a time of what is not a file
 
 # Formats that `complete` can tell of whether they were cut off. Of the others only a damaged last frame tells, and with
 # frame threads FFmpeg may forget to say that a frame is damaged.
@@ -114,6 +116,8 @@ class Reader:
     """An open video file: `source` says what it is, iterating gives its pictures; `damaged` counts concealed errors."""
 
     path: str
+    version: str = ""
+    """Of an object that is read in its bucket: its ETag, if it must be that one."""
     damaged: int = field(default=0, init=False)
     source: Source = field(init=False)
     _container: InputContainer = field(init=False)
@@ -124,7 +128,7 @@ class Reader:
 
     def __post_init__(self) -> None:
         """Open the file and decode its first frame. Raises InputError with a line that says what is wrong with it."""
-        self._container = open_container(self.path)
+        self._container, self.version = opened(self.path, self.version)
         try:
             self._stream = video_stream(self._container, self.path)
             structured = not _STRUCTURED.isdisjoint(self._container.format.name.split(","))
@@ -161,12 +165,12 @@ class Reader:
             if previous is not None and pts <= previous:
                 pts = previous + 1  # two frames of one time: neither is dropped
             duration = frame.duration or 0
-            yield Picture(pts, duration, self._converted(frame), self._orientation)
+            yield Picture(pts, duration, converted(frame, self.stored), self._orientation)
             previous, due = pts, pts + (duration or step)
             frame = next(self._frames, None)
 
     def _decode(self) -> Iterator[VideoFrame]:
-        ends = _Ends(self._container, self._stream, self.path)
+        ends = _Ends(self._container, self._stream, self.path, self.version)
         corrupt = False  # whether the frame that was decoded last is damaged
         for packet in demuxed(self._container, [self._stream], self.path):
             ends.see(packet)
@@ -184,15 +188,15 @@ class Reader:
                 yield frame
         ends.check(corrupt)
 
-    def _converted(self, frame: VideoFrame) -> VideoFrame:
-        width, height = self._first.width, self._first.height
-        full_range = frame.color_range == _FULL_RANGE
-        if frame.format.name == "yuv420p" and not full_range and (frame.width, frame.height) == (width, height):
-            return frame
-        matrix = _SWSCALE_BT601 if frame.format.is_rgb else None
-        # One thread: those that swscale starts for every frame cost more than they help, and stay as long as the frame.
-        limited = {"dst_colorspace": matrix, "dst_color_range": _LIMITED_RANGE}
-        return frame.reformat(width, height, "yuv420p", **limited, threads=1)
+    @property
+    def stored(self) -> tuple[int, int]:
+        """Width and height of the pictures as they are stored."""
+        return self._first.width, self._first.height
+
+    @property
+    def orientation(self) -> Orientation:
+        """How they are turned upright."""
+        return self._orientation
 
     def _describe(self, first: VideoFrame) -> Source:
         stream, turned = self._stream, self._orientation.transpose
@@ -222,14 +226,16 @@ class Reader:
             chapters=chapters,
             created=created(self._container.metadata),
             dropped=lost_tags + lost_chapters,
+            version=self.version,
         )
 
 
 class _Ends:
     """Notices a file that ends before it should."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream, path: str) -> None:
+    def __init__(self, container: InputContainer, stream: VideoStream, path: str, version: str) -> None:
         self.path, self.packets, self.broken = path, 0, -1
+        self._version = version
         self._format, self._told = container.format.name, stream.frames
         self._seen = 0.0
         self._byte = 0
@@ -248,22 +254,37 @@ class _Ends:
 
     def check(self, corrupt: bool) -> None:
         """Raise TruncatedInput if the file was cut off; `corrupt`: its last frame is damaged."""
-        if missing := missing_bytes(self.path):
+        if missing := missing_bytes(self.path, self._version):
             raise TruncatedInput(f"{self.path}: cut off: at least {missing} bytes are missing at its end")
         # Raw frames leave no remainder; IVF counts them in its header.
-        remainder = self._format == "yuv4mpegpipe" and 0 < self._byte < os.path.getsize(self.path)
+        remainder = self._format == "yuv4mpegpipe" and 0 < self._byte < self._size()
         if corrupt or remainder or self.broken == self.packets > 0:
             raise TruncatedInput(f"{self.path}: cut off in the middle of a frame, {self._seen:.2f} s in")
         if self._format == "ivf" and self.packets < self._told:
             raise TruncatedInput(f"{self.path}: cut off: it has {self.packets} of the {self._told} frames it tells of")
 
+    def _size(self) -> int:
+        with open_bytes(self.path, self._version) as file:
+            return file.seek(0, os.SEEK_END)
 
-def open_container(path: str) -> InputContainer:
-    """Open a file with FFmpeg. Raises InputError with a line that says why it cannot be read."""
+
+def open_container(path: str, version: str = "") -> InputContainer:
+    """Open a file, or an object in its bucket, with FFmpeg.
+
+    Raises InputError with a line that says why it cannot be read; TransferFailed if another try may help.
+    """
+    return opened(path, version)[0]
+
+
+def opened(path: str, version: str = "") -> tuple[InputContainer, str]:
+    """The same, and the version of an object; the path of a file has none."""
+    film = open_object(path, version) if is_object(path) else None
     try:
-        return av.open(path, metadata_errors="replace")
+        if film is None:
+            return av.open(path, metadata_errors="replace"), ""
+        return av.open(film, "r", metadata_errors="replace", buffer_size=_BUFFER), film.version
     except av.error.InvalidDataError as error:
-        if os.path.isfile(path) and not os.path.getsize(path):
+        if film.size == 0 if film else os.path.isfile(path) and not os.path.getsize(path):
             raise InputError(f"{path}: empty (0 bytes)") from error
         raise InputError(f"{path}: not a video that FFmpeg can read, or its beginning or end is missing") from error
     except av.error.FFmpegError as error:
@@ -290,6 +311,17 @@ def video_stream(container: InputContainer, path: str) -> VideoStream:
     if stream.codec_context is None:
         raise InputError(f"{path}: this FFmpeg has no decoder for its video; convert it with another tool first")
     return stream
+
+
+def converted(frame: VideoFrame, size: tuple[int, int]) -> VideoFrame:
+    """A frame as VP8 has it, of this width and height: 8-bit 4:2:0 in limited range."""
+    full_range = frame.color_range == _FULL_RANGE
+    if frame.format.name == "yuv420p" and not full_range and (frame.width, frame.height) == size:
+        return frame
+    matrix = _SWSCALE_BT601 if frame.format.is_rgb else None
+    # One thread: those that swscale starts for every frame cost more than they help, and stay as long as the frame.
+    limited = {"dst_colorspace": matrix, "dst_color_range": _LIMITED_RANGE}
+    return frame.reformat(*size, "yuv420p", **limited, threads=1)
 
 
 def _track(stream: AudioStream | SubtitleStream) -> Track:

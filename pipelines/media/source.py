@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Literal
 
 import msgspec
+
+from pipelines.media.orientation import UPRIGHT, Orientation
 
 
 class Colour(msgspec.Struct, frozen=True):
@@ -79,11 +82,13 @@ class Source(msgspec.Struct, frozen=True):
     """When the film was made, if the file says: nanoseconds since the year 2001 began, UTC."""
     dropped: int = 0
     """Chapters and tags that were too many or too long."""
+    version: str = ""
+    """Of an object in a bucket: its ETag, so that no other is read in its place."""
 
     @property
     def frame_size(self) -> int:
         """Bytes of a frame of raw video: a raster of the codec, planes padded to whole macroblocks."""
-        return 384 * ((self.width + 15) // 16) * ((self.height + 15) // 16)
+        return _raster_size(self.width, self.height)
 
     @property
     def seconds_a_tick(self) -> Fraction:
@@ -94,3 +99,43 @@ class Source(msgspec.Struct, frozen=True):
     def fps(self) -> Fraction:
         """The frame rate as a fraction."""
         return Fraction(*self.rate)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A key frame at which one can begin to decode."""
+
+    time: int
+    """Of its packet in the stream's time base, by which it is found."""
+    clock: Literal["dts", "pts"] = "dts"
+    """Which of a packet's times that is."""
+
+
+class Footage(msgspec.Struct, frozen=True):
+    """What there is to know of a film to decode pieces of it."""
+
+    path: str
+    version: str
+    width: int
+    """Of the pictures as they are stored."""
+    height: int
+    orientation: Orientation = UPRIGHT
+
+    @property
+    def frame_size(self) -> int:
+        """Bytes of a frame of raw video."""
+        return _raster_size(self.width, self.height)
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where frames that follow each other lie in a film."""
+
+    footage: Footage
+    entry: Entry | None
+    """Where to begin to decode; None: at the film's beginning."""
+    first: int
+    """When the first of them is shown, in the stream's time base."""
+    last: int
+
+
+def _raster_size(width: int, height: int) -> int:
+    return 384 * ((width + 15) // 16) * ((height + 15) // 16)

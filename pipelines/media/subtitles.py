@@ -86,8 +86,8 @@ class SubtitleReader:
     Damaged packets are left out and counted by `damaged`. Raises InputError when the file cannot be read on.
     """
 
-    def __init__(self, path: str, tracks: tuple[Track, ...], kind: Kind, first: int) -> None:
-        self._container = open_container(path)
+    def __init__(self, path: str, tracks: tuple[Track, ...], kind: Kind, first: int, version: str = "") -> None:
+        self._container = open_container(path, version)
         streams = {stream.index: stream for stream in self._container.streams.subtitles}
         self._ways: dict[int, _Way] = {}
         for number, track in enumerate(tracks, first):

@@ -225,29 +225,6 @@ def test_large_objects_come_in_ranges_and_go_in_parts(server: type[Server]) -> N
     assert len([line for line in server.seen if "bytes=" in line]) == 11
 
 
-def test_an_object_of_any_bucket_is_copied_into_a_file(
-    server: type[Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for size in (0, 1, 3_500_000):
-        payload = random.Random(size).randbytes(size)
-        Bucket("results").ask("PUT", "films/a film & more.mp4", body=payload)
-        server.faults += ["GET: half", "GET: 503"] if size else []
-        s3.download("s3://results/films/a film & more.mp4", tmp_path / f"{size}")
-        assert (tmp_path / f"{size}").read_bytes() == payload
-    with pytest.raises(Missing):
-        s3.download("s3://results/films/other.mp4", tmp_path / "other")
-    for url in ("results/film", "s3://results", "s3://results/", "s3://B/film"):
-        with pytest.raises(JobError):
-            s3.download(url, tmp_path / "other")
-
-    def full(*_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(BackendError, match="no room for its 3,500,000 bytes"):
-        s3.download("s3://results/films/a film & more.mp4", tmp_path / "other")
-
-
 def test_what_others_wrote_has_no_digest_and_is_read(server: type[Server]) -> None:
     Bucket("results").ask("PUT", "jobs/one/film", body=b"film")
     assert remote().read("film") == b"film"
