@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from cli.progress import display
+from cli.progress import Looker, display
 from codec.ivf import IvfHeader, write_frame, write_header
 from pipelines import libvpx
 from pipelines.compare import compare_files
@@ -47,8 +47,15 @@ def main(video: str | None) -> None:
 
         target = FOLDER / "fastslow.webm"
         with display(quiet=False) as progress:
+            look = Looker(progress)
             report = encode_file(
-                str(clip), str(target), SETTINGS, workers=WORKERS, overwrite=True, watch=progress.stages
+                str(clip),
+                str(target),
+                SETTINGS,
+                workers=WORKERS,
+                overwrite=True,
+                watch=look.watch,
+                follow=look.follow,
             )
         chosen = libvpx.Settings(*size, rate, SETTINGS.cq, SETTINGS.speed)
         rows = [

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import click
@@ -12,9 +13,12 @@ from click.core import ParameterSource
 from cli.processors import processors
 
 if TYPE_CHECKING:
+    from cli.progress import Display
+    from mu import Job
+    from mu.record import Record
     from pipelines.encode.aim import Aim
     from pipelines.encode.job import Report
-    from pipelines.encode.reading import Follow
+    from pipelines.encode.plan import Settings
 
 
 class BitRate(click.ParamType[float]):
@@ -114,10 +118,11 @@ class BitRate(click.ParamType[float]):
     "--report",
     "page",
     metavar="PAGE",
-    help="Write an .html page that shows how it went; with --measure beside plain libvpx, which takes its time.",
+    help="Write an .html page that shows how it went; with --measure here beside plain libvpx, which takes its time.",
 )
 @click.option("--live", is_flag=True, help="Serve a page that follows the work, at an address of this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@click.option("--events", "as_events", is_flag=True, help="Print a line of JSON for all that happens, the result too.")
 @click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 def encode(
     source: str,
@@ -144,6 +149,7 @@ def encode(
     page: str | None,
     live: bool,
     as_json: bool,
+    as_events: bool,
     quiet: bool,
 ) -> None:
     """Encode the video IN (anything that FFmpeg reads) to VP8, with all processors; OUT ends in .webm, .mkv or .ivf.
@@ -159,15 +165,16 @@ def encode(
     Vorbis as they are, other sound as Opus; subtitles as WebVTT in WebM. OUT appears when it is complete.
 
     With --backend aws, IN may be an object of the stack's media bucket and OUT any object, s3://bucket/key. The bytes
-    are the same. What it may cost is said before, what it did cost after.
+    are the same. What it may cost is said before, what it did cost after. --report writes the job's page, --live says
+    where the coordinator shows it. Ctrl-C cancels the job, and the same command goes on with it.
     """
     from cli.errors import told_in_a_line
+    from cli.events import Events
     from cli.progress import display
-    from pipelines.encode.job import encode_file, measured
     from pipelines.encode.plan import Settings
-    from pipelines.encode.record import Record
 
-    with told_in_a_line():
+    events = Events() if as_events else None
+    with events.told() if events else nullcontext(), told_in_a_line():
         aim = _aim(cq, bitrate=bitrate, psnr=target_psnr, ssim=target_ssim)
         settings = Settings(
             chunk_frames,
@@ -178,66 +185,97 @@ def encode(
             first_frame=first_frame,
         )
         if backend == "aws":
-            if aim or measure or page or live:
-                raise click.UsageError(
-                    "--backend aws takes --cq; an aim, --measure, --report and --live are for this machine"
-                )
-            from cli.encode_away import MOST_WORKERS, encode_away
+            if aim:
+                raise click.UsageError("--backend aws takes --cq; an aim is for this machine")
+            from cli.encode_away import MOST_WORKERS, Order, encode_away
             from cli.errors import told_when_deploying
 
             given = click.get_current_context().get_parameter_source("workers") is ParameterSource.COMMANDLINE
-            with told_when_deploying():
-                report = encode_away(
-                    source,
-                    target,
-                    settings,
-                    workers=workers if given else MOST_WORKERS,
-                    overwrite=overwrite,
-                    sound=not no_audio,
-                    subtitles=not no_subtitles,
-                    stack=stack,
-                    local=local,
-                    max_cost=max_cost,
-                    yes=yes,
-                )
-            _print(report, target, as_json)
-            return
-        record = Record() if page else None
-        with (
-            _page_file(page, overwrite, (source, target)) as file,
-            _followed(live) as follow,
-            display(quiet) as progress,
-        ):
-            report = encode_file(
-                source,
-                target,
-                settings,
-                workers=workers,
+            order = Order(
+                source=source,
+                target=target,
+                workers=workers if given else MOST_WORKERS,
                 overwrite=overwrite,
                 sound=not no_audio,
                 subtitles=not no_subtitles,
-                watch=progress.stages,
-                record=record,
-                follow=follow,
-                aim=aim,
+                stack=stack,
+                local=local,
+                max_cost=max_cost,
+                yes=yes,
+                measure=measure,
+                page=page,
+                live=live,
             )
+            with told_when_deploying():
+                report = encode_away(order, settings, lambda: events or display(quiet), events)
+        else:
+            what = _Here(source, target, settings, aim, workers, overwrite, not no_audio, not no_subtitles)
+            report = _encode_here(what, events or display(quiet), measure, page, live)
+    if events:
+        import msgspec
+
+        events.tell("done", result=msgspec.to_builtins(report))
+    else:
+        _print(report, target, as_json)
+
+
+@dataclass(frozen=True)
+class _Here:
+    """An encoding on this machine."""
+
+    source: str
+    target: str
+    settings: Settings
+    aim: Aim | None
+    workers: int
+    overwrite: bool
+    sound: bool
+    subtitles: bool
+
+
+def _encode_here(what: _Here, shown: Display, measure: bool, page: str | None, live: bool) -> Report:
+    from cli.progress import Looker
+    from pipelines.encode.job import encode_file, measured
+    from pipelines.encode.record import Record
+
+    source, target, settings = what.source, what.target, what.settings
+    record = Record() if page else None
+    with (
+        _page_file(page, what.overwrite, (source, target)) as file,
+        _followed(live) as follow,
+        shown as progress,
+    ):
+        look = Looker(progress, follow)
+        report = encode_file(
+            source,
+            target,
+            settings,
+            workers=what.workers,
+            overwrite=what.overwrite,
+            sound=what.sound,
+            subtitles=what.subtitles,
+            watch=look.watch,
+            record=record,
+            follow=look.follow,
+            aim=what.aim,
+        )
+        if measure:
+            report = measured(report, source, target, lambda n: progress.count("measure", n, report.frames), record)
+        if file is not None and record is not None:
+            import msgspec
+
+            from pipelines.report.page import Job, render
+            from pipelines.report.peer import beside_libvpx
+
+            peer = None
+            if report.aim:
+                settings = msgspec.structs.replace(settings, cq=report.aim.cq)
             if measure:
-                report = measured(report, source, target, lambda n: progress.count("measure", n, report.frames), record)
-            if file is not None and record is not None:
-                import msgspec
-
-                from pipelines.report.page import Job, render
-                from pipelines.report.peer import beside_libvpx
-
-                peer = None
-                if report.aim:
-                    settings = msgspec.structs.replace(settings, cq=report.aim.cq)
-                if measure:
-                    total = 3 * report.frames
-                    peer = beside_libvpx(source, settings, report.frames, lambda n: progress.count("libvpx", n, total))
-                    report = peer.added_to(report)
-                file.write(render(Job(source, target, settings, workers, report, record, peer)))
-    _print(report, target, as_json)
+                total = 3 * report.frames
+                peer = beside_libvpx(source, settings, report.frames, lambda n: progress.count("libvpx", n, total))
+                report = peer.added_to(report)
+            file.write(render(Job(source, target, settings, what.workers, report, record, peer)))
+    return report
 
 
 def _page_file(page: str | None, overwrite: bool, others: tuple[str, ...]) -> AbstractContextManager[BinaryIO | None]:
@@ -249,7 +287,7 @@ def _page_file(page: str | None, overwrite: bool, others: tuple[str, ...]) -> Ab
 
 
 @contextmanager
-def _followed(live: bool) -> Iterator[Follow | None]:
+def _followed(live: bool) -> Iterator[Callable[[Job, str], Record] | None]:
     if not live:
         yield None
         return

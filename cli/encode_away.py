@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
-from cli.errors import Failure
-from cli.jobs import bill, clients, desk_of, until_over, work_of
+from cli.desk import agreed, bill, clients, desk_of, follow, work_of
+from cli.errors import Failure, Terminated
+from cli.objects import is_there, place_of, readable, taken, told
+from cli.page import write_beside
 
 if TYPE_CHECKING:
+    from cli.desk import Desk
+    from cli.events import Events
+    from cli.progress import Display
     from deploy.cost import Work
+    from mu import Job
+    from mu.service.status import Status
     from pipelines.encode.job import Report
     from pipelines.encode.plan import Settings
     from pipelines.media.source import Source
@@ -27,66 +33,117 @@ MOST_WORKERS = 200
 # Seconds of one processor a frame and megapixel, as `fastslow encode --json --workers 1` says of the clip
 # anim_bigbuckbunny at 1280x720, half as much again for Lambda's: libvpx, and what a chain waits for.
 _ENCODE_S, _REBASE_S = 0.06, 0.012
+_UNTIL_CANCELLED_S = 20.0
 
 
-def encode_away(
-    source: str,
-    target: str,
-    settings: Settings,
-    *,
-    workers: int,
-    overwrite: bool,
-    sound: bool,
-    subtitles: bool,
-    stack: str,
-    local: bool,
-    max_cost: float,
-    yes: bool,
-) -> Report:
-    """Encode `source` (a file, or an object of the stack's media bucket) to `target` (a file, or an object).
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is wanted, but for the settings of the encoding."""
 
-    Says what it may cost and asks above `max_cost` dollars; says what it did cost. Raises Failure, and what the
-    packages below raise.
+    source: str
+    """A file, or an object of the stack's media bucket."""
+    target: str
+    """A file, or an object."""
+    workers: int
+    overwrite: bool
+    sound: bool
+    subtitles: bool
+    stack: str
+    local: bool
+    max_cost: float
+    yes: bool
+    measure: bool
+    page: str | None
+    """Where the job's page goes."""
+    live: bool
+    """Say where a browser can follow it."""
+
+
+def encode_away(order: Order, settings: Settings, show: Callable[[], Display], events: Events | None) -> Report:
+    """Have a film encoded by a stack. `show` makes what shows how far it is.
+
+    Says what it may cost and asks above `max_cost` dollars; says what it did cost. Raises Failure, InPart if the film
+    is there and its page is not, and what the packages below raise.
     """
     import msgspec
 
-    from deploy.cost import dollars, of_job
-    from pipelines.encode.job import Report
+    from deploy.cost import of_job
+    from pipelines.encode.job import Report, measured
     from pipelines.encode.join import kind_of
     from pipelines.encode.joined import encoding_job, remote_limits
     from pipelines.encode.read import REPORT, Joining
     from pipelines.media.read import Reader
+    from pipelines.report.file import page_file
 
-    how = Joining(kind_of(target), sound, subtitles)
-    name, client, outputs = clients(stack, local)
+    source, target = order.source, order.target
+    how = Joining(kind_of(target), order.sound, order.subtitles)
+    name, client, outputs = clients(order.stack, order.local)
     s3 = client("s3")
-    if not overwrite and _is_there(s3, target):
+    if not order.overwrite and is_there(s3, target):
         raise Failure(f"{target} exists; --overwrite replaces it")
-    path, seen = _brought(s3, source, outputs["MediaBucket"])
-    with Reader(seen) as reader:
+    if order.page is not None:
+        page_file(order.page, order.overwrite, (source, target))  # told before anything is spent
+    path = _brought(s3, source, outputs["MediaBucket"], show)
+    with _readable(s3, source) as seen, Reader(seen) as reader:
         film = reader.source
-    desk = desk_of(name, client, outputs)
-    lines = of_job(_expected(film, settings, workers), desk.fleet())
-    bill(f"{source}, about {film.frames} frames, may cost", lines)
-    if dollars(lines) > max_cost and not yes:
-        click.confirm(f"That is more than {max_cost:g} $. Go on?", abort=True, err=True)
-    job = encoding_job(path, settings, how, remote_limits(workers))
+    desk = desk_of(name, client, outputs, local=order.local)
+    lines = of_job(_expected(film, settings, order.workers), desk.fleet())
+    if events:
+        events.estimate(lines)
+    agreed(f"{source}, about {film.frames} frames, may cost", lines, order.max_cost, order.yes)
+    job = encoding_job(path, settings, how, remote_limits(order.workers))
     began = time.monotonic()
-    desk.jobs.submit(job)
-    try:
-        status = until_over(desk, job.id, None)
-    except KeyboardInterrupt:
-        desk.jobs.cancel(job.id)
-        raise
+    if events:
+        events.tell("job", job=job.id)
+    status = _followed(desk, job, show, film.frames, order.live, quiet=bool(events))
     bill("it cost", of_job(work_of(status), desk.fleet()))
     if status.state != "done":
         raise Failure(f"{job.id} {status.state}; fastslow jobs logs {job.id}")
     bucket, prefix = outputs["ResultsBucket"], f"jobs/{job.id}/store/"
-    _taken(s3, bucket, prefix + how.result, target)
-    told = s3.get_object(Bucket=bucket, Key=prefix + REPORT)["Body"].read()
-    report = msgspec.msgpack.decode(told, type=Report)
-    cpu = {stage: count.cpu_s for stage, count in status.counts.stages.items()} if status.counts else {}
-    return msgspec.structs.replace(report, wall_s=time.monotonic() - began, cpu_s=cpu)
+    taken(s3, bucket, prefix + how.result, target)
+    with told(f"s3://{bucket}/{prefix}{REPORT}"):
+        made = s3.get_object(Bucket=bucket, Key=prefix + REPORT)["Body"].read()
+    report = msgspec.msgpack.decode(made, type=Report)
+    cpu = {stage: round(count.cpu_s, 3) for stage, count in status.counts.stages.items()} if status.counts else {}
+    report = msgspec.structs.replace(report, wall_s=round(time.monotonic() - began, 3), cpu_s=cpu)
+    if order.measure:
+        with _readable(s3, source) as one, _readable(s3, target) as other, show() as shown:
+            report = measured(report, one, other, lambda n: shown.count("measure", n, report.frames))
+    if order.page is not None:
+        write_beside(desk, job.id, order.page, target, order.overwrite)
+    return report
+
+
+def _followed(desk: Desk, job: Job, show: Callable[[], Display], frames: int, live: bool, *, quiet: bool) -> Status:
+    """Hand the job in and look on until it is over; whoever interrupts that has it cancelled."""
+    try:
+        desk.jobs.submit(job)
+        if live:
+            click.echo(f"fastslow: {desk.live(job.id)}", err=True)
+        if not quiet:
+            click.echo("Ctrl-C cancels the job; the same command goes on with it", err=True)
+        with show() as shown:
+            return follow(desk, job.id, shown, frames=frames)
+    except (KeyboardInterrupt, Terminated):
+        _cancel(desk, job.id)
+        raise
+
+
+def _cancel(desk: Desk, job: str) -> None:
+    from deploy.cost import of_job
+    from mu.errors import BackendError
+    from mu.service.status import OVER
+
+    click.echo(f"cancelling {job}", err=True)
+    desk.jobs.cancel(job)
+    until = time.monotonic() + _UNTIL_CANCELLED_S
+    while time.monotonic() < until:
+        with suppress(BackendError):
+            if (status := desk.jobs.status(job)) and status.state in OVER:
+                bill(f"{job} is {status.state}; it cost", of_job(work_of(status), desk.fleet()))
+                return
+        time.sleep(0.5)
+    click.echo(f"{job} was told to end; fastslow jobs show {job} says when it has", err=True)
 
 
 def _expected(film: Source, settings: Settings, workers: int) -> Work:
@@ -101,13 +158,12 @@ def _expected(film: Source, settings: Settings, workers: int) -> Work:
     return Work(work_s, workers, max(work_s / workers, 10.0), 6 * chunks)  # golden picture and state are messages in S3
 
 
-def _brought(s3: Any, source: str, media: str) -> tuple[str, str]:
-    """Where workers find the film, and where it can be looked at from here; a file is uploaded, once."""
+def _brought(s3: Any, source: str, media: str, show: Callable[[], Display]) -> str:
+    """Where workers find the film; a file is uploaded, once."""
     if source.startswith("s3://"):
-        bucket, key = _place(source)
-        if bucket != media:
+        if place_of(source)[0] != media:
             raise Failure(f"workers read films of s3://{media} alone: copy it there, or name a file")
-        return source, s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=600)
+        return source
     path = Path(source)
     try:
         with path.open("rb") as file:
@@ -115,54 +171,29 @@ def _brought(s3: Any, source: str, media: str) -> tuple[str, str]:
     except OSError as error:
         raise Failure(f"{source}: {error.strerror}") from error
     key = f"uploads/{digest[:32]}{path.suffix.lower()}"
-    if not _is_there(s3, f"s3://{media}/{key}"):
-        click.echo(f"uploading {source}", err=True)
-        s3.upload_file(str(path), media, key)
-    return f"s3://{media}/{key}", source
+    if not is_there(s3, f"s3://{media}/{key}"):
+        size, sent = path.stat().st_size, 0
+        with show() as shown:
+
+            def tell(more: int) -> None:
+                nonlocal sent
+                sent += more
+                shown.count("upload (kB)", sent // 1000, size // 1000)
+
+            with told(f"{source} to s3://{media}/{key}"):
+                s3.upload_file(str(path), media, key, Callback=tell)
+    return f"s3://{media}/{key}"
 
 
-def _taken(s3: Any, bucket: str, key: str, target: str) -> None:
-    """Bring the result to where it is wanted; a file appears when it is complete."""
-    if target.startswith("s3://"):
-        to, name = _place(target)
-        s3.copy({"Bucket": bucket, "Key": key}, to, name)
-        return
-    folder = Path(target).absolute().parent
-    handle, beside = tempfile.mkstemp(prefix=".fastslow-", dir=folder)
-    os.close(handle)
+@contextmanager
+def _readable(s3: Any, place: str) -> Iterator[str]:
+    """How a film can be read from here. The address, which lets in whoever has it, is kept out of what is said."""
+    from pipelines.errors import PipelineError
+
+    address = readable(s3, place)
     try:
-        s3.download_file(bucket, key, beside)
-        os.chmod(beside, 0o666 & ~_umask())
-        os.replace(beside, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(beside)
-        raise
-
-
-def _is_there(s3: Any, place: str) -> bool:
-    from botocore.exceptions import ClientError
-
-    if not place.startswith("s3://"):
-        return Path(place).exists()
-    bucket, key = _place(place)
-    try:
-        s3.head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-            return False
-        raise Failure(f"{place}: {error}") from error
-    return True
-
-
-def _place(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    if not parts.netloc or not parts.path.strip("/"):
-        raise Failure(f"{url} is no object: s3://bucket/key")
-    return parts.netloc, parts.path.lstrip("/")
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
+        yield address
+    except PipelineError as error:
+        if address == place or address not in str(error):
+            raise
+        raise Failure(str(error).replace(address, place)) from None

@@ -8,6 +8,14 @@ from contextlib import contextmanager
 import click
 
 
+class Terminated(BaseException):
+    """A signal asked the command to end. Passes through `except Exception`, and click has no opinion of it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 class Failure(click.ClickException):
     """It could not be done; the line says why. Exit code 1."""
 

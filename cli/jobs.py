@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.errors import Failure, told_when_deploying
+from cli.errors import Failure, Terminated
 
 if TYPE_CHECKING:
-    from deploy.cost import Fleet, Line, Work
+    from cli.desk import Desk
+    from cli.events import Events
     from mu.job import Job
-    from mu.service.client import Jobs
     from mu.service.status import Status
 
 F = TypeVar("F", bound=Callable[..., Any])
-_POLL_S = 1.0
 _LONGEST_TRACEBACK = 40
-
-
-@dataclass(frozen=True)
-class Desk:
-    """The jobs of a stack, and what they are done with."""
-
-    jobs: Jobs
-    fleet: Callable[[], Fleet]
 
 
 def _where(command: F) -> F:
     command = click.option("--local", is_flag=True, help="The stack of `fastslow local up`.")(command)
     return click.option("--stack", default="fastslow", show_default=True, metavar="NAME", help="Which stack.")(command)
+
+
+def _seen(command: F) -> F:
+    """How a job that is waited for is seen."""
+    command = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")(command)
+    return click.option("--events", "as_events", is_flag=True, help="Print a line of JSON for all that happens.")(
+        command
+    )
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -51,7 +49,10 @@ _wait = click.option("--wait/--no-wait", default=True, show_default=True, help="
 def jobs() -> None:
     """Hand jobs to the deployed stack, see what becomes of them, and end them.
 
-    It takes the credentials and the region of your environment; --local is the stack of `fastslow local up`.
+    It takes the credentials and the region of your environment; --local is the stack of `fastslow local up`. Of an ID
+    the beginning is enough, if no other job's begins so.
+
+    Ctrl-C ends the looking on, not the job.
     """
 
 
@@ -63,22 +64,15 @@ def jobs() -> None:
 @_wait
 @_where
 @_json
-def submit(
-    file: Path,
-    task_seconds: float,
-    max_cost: float,
-    yes: bool,
-    wait: bool,
-    stack: str,
-    local: bool,
-    as_json: bool,
-) -> None:
+@_seen
+def submit(file: Path, task_seconds: float, max_cost: float, yes: bool, stack: str, local: bool, **how: bool) -> None:
     """Hand in the job in FILE, JSON as functions/events.md has it. The same job twice is one job."""
-    with _desk(stack, local) as desk:
+    told = _Told(**how)
+    with told.at(stack, local) as desk:
         from mu.service.requests import job_from_json
 
         job = job_from_json(file.read_bytes(), [""])
-        _submit(desk, job, task_seconds, max_cost, yes, wait, as_json)
+        told.submit(desk, job, task_seconds, max_cost, yes)
 
 
 @jobs.command("try", short_help="Try the deployment with a small job.")
@@ -87,13 +81,15 @@ def submit(
 @_yes
 @_where
 @_json
-def probe(links: int, max_cost: float, yes: bool, stack: str, local: bool, as_json: bool) -> None:
+@_seen
+def probe(links: int, max_cost: float, yes: bool, stack: str, local: bool, **how: bool) -> None:
     """Have a chain of small tasks done: queue, coordinator, workers, messages and bucket must all work for that."""
-    with _desk(stack, local) as desk:
+    told = _Told(**how)
+    with told.at(stack, local) as desk:
         from pipelines.probe import probe_job
 
         name = f"probe-{time.strftime('%Y%m%d-%H%M%S')}"
-        _submit(desk, probe_job(links, name=name), 0.5, max_cost, yes, True, as_json)
+        told.submit(desk, probe_job(links, name=name), 0.5, max_cost, yes)
 
 
 @jobs.command("list", short_help="All jobs.")
@@ -101,12 +97,16 @@ def probe(links: int, max_cost: float, yes: bool, stack: str, local: bool, as_js
 @_json
 def every(stack: str, local: bool, as_json: bool) -> None:
     """List the jobs of which anything is left, the newest last."""
-    with _desk(stack, local) as desk:
-        found = desk.jobs.all()
+    from cli.desk import desk
+
+    with desk(stack, local) as found:
+        left = found.jobs.all()
     if as_json:
-        click.echo(json.dumps({"jobs": [_plain(status) for status in found]}))
+        click.echo(json.dumps({"jobs": [_plain(status) for status in left]}))
         return
-    for status in found:
+    if not left:
+        click.echo("no jobs; fastslow jobs try hands in a small one", err=True)
+    for status in left:
         click.echo(f"{status.id:58} {_began(status):17} {status.state:10} {_progress(status)}")
 
 
@@ -116,8 +116,9 @@ def every(stack: str, local: bool, as_json: bool) -> None:
 @_json
 def show(job: str, stack: str, local: bool, as_json: bool) -> None:
     """Say where a job stands and what it has cost so far, lost workers included."""
-    with _desk(stack, local) as desk:
-        _show(_there(desk.jobs.status(job), job), desk, as_json)
+    told = _Told(as_json=as_json)
+    with told.at(stack, local) as desk:
+        told.show(desk.find(job), desk)
 
 
 @jobs.command(short_help="What failed in a job.")
@@ -125,8 +126,10 @@ def show(job: str, stack: str, local: bool, as_json: bool) -> None:
 @_where
 def logs(job: str, stack: str, local: bool) -> None:
     """Print every failure of a job: the reason, the program's traceback, and why earlier tries were lost."""
-    with _desk(stack, local) as desk:
-        status = _there(desk.jobs.status(job), job)
+    from cli.desk import desk
+
+    with desk(stack, local) as found:
+        status = found.find(job)
     if status.reason:
         click.echo(status.reason)
     failures = status.counts.failures if status.counts else ()
@@ -141,21 +144,30 @@ def logs(job: str, stack: str, local: bool) -> None:
 
 @jobs.command(short_help="The page of a job that is over.")
 @_id
-@click.argument("file", metavar="PAGE", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", metavar="PAGE", type=click.Path(dir_okay=False))
 @click.option("--overwrite", is_flag=True, help="Replace PAGE if it exists.")
 @_where
-def page(job: str, file: Path, overwrite: bool, stack: str, local: bool) -> None:
-    """Write a job's page to PAGE: who was at what, who waited for whom, what failed, the film if it made one."""
-    if file.exists() and not overwrite:
-        raise Failure(f"{file}: exists already; --overwrite replaces it")
-    with _desk(stack, local) as desk:
-        status = _there(desk.jobs.status(job), job)
-        made = desk.jobs.page(job)
-    if made is None:
-        raise Failure(f"{job} is {status.state} and has no page (yet)")
-    beside = file.with_name(f".{file.name}.part")
-    beside.write_bytes(made)
-    beside.replace(file)
+def page(job: str, file: str, overwrite: bool, stack: str, local: bool) -> None:
+    """Write a job's page to PAGE: who was at what, who waited for whom, what failed, the film if it made one.
+
+    A film of more than 24 MB is no part of the page: it is written beside it.
+    """
+    from cli.desk import desk
+    from cli.page import write_page
+
+    with desk(stack, local) as found:
+        write_page(found, found.find(job), file, overwrite)
+
+
+@jobs.command(short_help="Where a job that runs is shown.")
+@_id
+@_where
+def live(job: str, stack: str, local: bool) -> None:
+    """Say where a browser finds the page that follows a job; in an account, by which tunnel."""
+    from cli.desk import desk
+
+    with desk(stack, local) as found:
+        click.echo(found.live(found.find(job).id))
 
 
 @jobs.command(short_help="Go on with a job.")
@@ -163,14 +175,17 @@ def page(job: str, file: Path, overwrite: bool, stack: str, local: bool) -> None
 @_wait
 @_where
 @_json
-def resume(job: str, wait: bool, stack: str, local: bool, as_json: bool) -> None:
+@_seen
+def resume(job: str, stack: str, local: bool, **how: bool) -> None:
     """Go on with a job that failed or was cancelled, from what it has."""
-    with _desk(stack, local) as desk:
-        before = _there(desk.jobs.resume(job), job)
+    told = _Told(**how)
+    with told.at(stack, local) as desk:
+        before = desk.find(job)
+        desk.jobs.resume(before.id)
         if before.state not in ("failed", "cancelled"):
-            click.echo(f"{job} is {before.state}: there is nothing to go on with", err=True)
-        elif wait:
-            _show(until_over(desk, job, before), desk, as_json)
+            click.echo(f"{before.id} is {before.state}: there is nothing to go on with", err=True)
+        elif told.wait:
+            told.show(told.follow(desk, before.id, before, grows=_grows(desk.jobs.job(before.id))), desk)
 
 
 @jobs.command(short_help="End a job.")
@@ -178,14 +193,17 @@ def resume(job: str, wait: bool, stack: str, local: bool, as_json: bool) -> None
 @_wait
 @_where
 @_json
-def cancel(job: str, wait: bool, stack: str, local: bool, as_json: bool) -> None:
+@_seen
+def cancel(job: str, stack: str, local: bool, **how: bool) -> None:
     """End a job; what is finished is kept."""
-    with _desk(stack, local) as desk:
-        before = _there(desk.jobs.cancel(job), job)
+    told = _Told(**how)
+    with told.at(stack, local) as desk:
+        before = desk.find(job)
+        desk.jobs.cancel(before.id)
         if before.state not in ("queued", "running"):
-            click.echo(f"{job} is {before.state} already", err=True)
-        elif wait:
-            _show(until_over(desk, job, None), desk, as_json)
+            click.echo(f"{before.id} is {before.state} already", err=True)
+        elif told.wait:
+            told.show(told.follow(desk, before.id, None, grows=True), desk)
 
 
 @jobs.command(short_help="Delete what is left of a job.")
@@ -194,119 +212,95 @@ def cancel(job: str, wait: bool, stack: str, local: bool, as_json: bool) -> None
 @_where
 def clean(job: str, yes: bool, stack: str, local: bool) -> None:
     """Delete all that is left of a job that is over: its objects, its status, its journal."""
+    from cli.desk import desk
 
     def sure(status: Status, count: int) -> bool:
-        return yes or click.confirm(f"{job} is {status.state}. Delete its {count} objects?", err=True)
+        return yes or click.confirm(f"{status.id} is {status.state}. Delete its {count} objects?", err=True)
 
-    with _desk(stack, local) as desk:
-        click.echo(f"{desk.jobs.clean(job, sure)} objects deleted", err=True)
+    with desk(stack, local) as found:
+        click.echo(f"{found.jobs.clean(found.find(job).id, sure)} objects deleted", err=True)
 
 
-@contextmanager
-def _desk(stack: str, local: bool) -> Iterator[Desk]:
-    with told_when_deploying():
-        from mu.errors import MuError
+class _Told:
+    """How a command tells of a job."""
 
+    def __init__(self, as_json: bool = False, as_events: bool = False, quiet: bool = False, wait: bool = True) -> None:
+        self._json, self._quiet, self.wait = as_json, quiet, wait
+        self._events: Events | None = None
+        if as_events:
+            from cli.events import Events
+
+            self._events = Events()
+
+    @contextmanager
+    def at(self, stack: str, local: bool) -> Iterator[Desk]:
+        """Where the job is handed in; what goes wrong is an event, too."""
+        from cli.desk import desk
+
+        if self._events is None:
+            with desk(stack, local) as found:
+                yield found
+            return
+        with self._events.told(), desk(stack, local) as found:
+            yield found
+
+    def submit(self, desk: Desk, job: Job, task_s: float, max_cost: float, yes: bool) -> None:
+        """Hand in a job, and follow it."""
+        from cli.desk import agreed
+        from deploy.cost import Work, of_job
+
+        tasks, workers = len(job.tasks), min(len(job.tasks), job.limits.workers)
+        written = sum(len(task.stores) + len(task.sends) for task in job.tasks)
+        work = Work(task_s * tasks, workers, task_s * tasks / workers, written)
+        lines = of_job(work, desk.fleet())
+        if self._events:
+            self._events.estimate(lines)
+        agreed(f"{job.id}, {tasks} tasks of {task_s:g} s on {workers} workers, may cost", lines, max_cost, yes)
+        status = desk.jobs.submit(job)
+        if self.wait:
+            status = self.follow(desk, job.id, None, grows=_grows(job))
+        self.show(status, desk)
+
+    def follow(self, desk: Desk, job: str, before: Status | None, *, grows: bool) -> Status:
+        """Look on until it is over."""
+        from cli.desk import follow
+        from cli.progress import display
+
+        if self._events:
+            self._events.tell("job", job=job)
+        elif not self._quiet:
+            click.echo(f"Ctrl-C ends the looking on, not the job; fastslow jobs cancel {job} ends that", err=True)
         try:
-            yield desk_of(*clients(stack, local))
-        except MuError as error:
-            raise Failure(str(error)) from error
+            with self._events or display(self._quiet) as shown:
+                return follow(desk, job, shown, before, grows=grows)
+        except (KeyboardInterrupt, Terminated):
+            click.echo(f"{job} goes on; fastslow jobs show {job}", err=True)
+            raise
+
+    def show(self, status: Status, desk: Desk) -> None:
+        """Say what became of it and what it cost. Raises Failure if it failed."""
+        from cli.desk import bill, spent, work_of
+        from deploy.cost import AS_OF, of_job
+
+        result = {**_plain(status), "dollars": spent(status, desk)}
+        failed = status.state in ("failed", "refused")
+        if self._events:
+            if not failed:
+                self._events.tell("done", result=result)
+        elif self._json:
+            click.echo(json.dumps(result))
+        else:
+            click.echo(f"{status.id}  {status.state}  {_progress(status)}")
+            if status.reason:
+                click.echo(status.reason)
+            bill("so far, by us-east-1's prices of " + AS_OF, of_job(work_of(status), desk.fleet()))
+        if failed:
+            raise Failure(f"{status.id} {status.state}; fastslow jobs logs {status.id}")
 
 
-def desk_of(name: str, client: Callable[[str], Any], outputs: Mapping[str, str]) -> Desk:
-    """Where jobs of a stack are handed in."""
-    from deploy.fleet import fleet_of
-    from mu.service.client import Jobs
-    from mu.service.cloud import Cloud
-
-    cloud = Cloud(outputs["ResultsBucket"], outputs["JobsQueue"], client=client)
-    return Desk(Jobs(cloud), lambda: fleet_of(client, name))
-
-
-def clients(stack: str, local: bool) -> tuple[str, Callable[[str], Any], Mapping[str, str]]:
-    """The stack's name, clients of boto3 for where it is, and its outputs. Raises Failure, CloudRefused."""
-    from deploy.fleet import outputs_of
-
-    if not local:
-        from deploy import account
-
-        client = account.clients()
-        return stack, client, outputs_of(client, stack)
-    from deploy import local as here
-
-    state = here.running()
-    if not state or not state.alive or not state.outputs:
-        raise Failure("the local stack is not up; `fastslow local up` brings it up")
-    return here.stack_name(state), lambda service: here.client(service, state), state.outputs
-
-
-def _submit(desk: Desk, job: Job, task_s: float, max_cost: float, yes: bool, wait: bool, as_json: bool) -> None:
-    from deploy.cost import Work, dollars, of_job
-
-    tasks, workers = len(job.tasks), min(len(job.tasks), job.limits.workers)
-    written = sum(len(task.stores) + len(task.sends) for task in job.tasks)
-    work = Work(task_s * tasks, workers, task_s * tasks / workers, written)
-    lines = of_job(work, desk.fleet())
-    bill(f"{job.id}, {tasks} tasks of {task_s:g} s on {workers} workers, may cost", lines)
-    if dollars(lines) > max_cost and not yes:
-        click.confirm(f"That is more than {max_cost:g} $. Go on?", abort=True, err=True)
-    status = desk.jobs.submit(job)
-    if wait:
-        status = until_over(desk, job.id, None)
-    _show(status, desk, as_json)
-
-
-def until_over(desk: Desk, job: str, before: Status | None) -> Status:
-    """Watch a job; `before` is the status that it had when it was asked to go on."""
-    from mu.service.status import OVER
-
-    told = ""
-    while True:
-        status = _there(desk.jobs.status(job), job)
-        if (line := f"{status.state}, {_progress(status)}") != told:
-            told = line
-            click.echo(line, err=True)
-        if status.state in OVER and (before is None or status.updated > before.updated):
-            return status
-        time.sleep(_POLL_S)
-
-
-def _show(status: Status, desk: Desk, as_json: bool) -> None:
-    from deploy.cost import AS_OF, dollars, of_job
-
-    lines = of_job(work_of(status), desk.fleet())
-    if as_json:
-        click.echo(json.dumps({**_plain(status), "dollars": round(dollars(lines), 6)}))
-    else:
-        click.echo(f"{status.id}  {status.state}  {_progress(status)}")
-        if status.reason:
-            click.echo(status.reason)
-        bill("so far, by us-east-1's prices of " + AS_OF, lines)
-    if status.state in ("failed", "refused"):
-        raise Failure(f"{status.id} {status.state}; fastslow jobs logs {status.id}")
-
-
-def bill(what: str, lines: list[Line]) -> None:
-    """Say on stderr what something costs, part by part."""
-    from deploy.cost import dollars
-
-    for line in lines:
-        price = "unknown" if line.dollars is None else f"{line.dollars:.4f} $"
-        click.echo(f"{price:>12}  {line.what}", err=True)
-    click.echo(f"{dollars(lines):>10.4f} $  {what}", err=True)
-
-
-def work_of(status: Status) -> Work:
-    """What a job took so far."""
-    from deploy.cost import Work
-
-    return Work(status.worker_s, status.launched, status.wall_s, status.objects, status.message_bytes)
-
-
-def _there(status: Status | None, job: str) -> Status:
-    if status is None:
-        raise Failure(f"there is no job {job}; fastslow jobs list")
-    return status
+def _grows(job: Job | None) -> bool:
+    """Whether a job adds tasks to those that are known."""
+    return job is None or any(task.adds for task in job.tasks)
 
 
 def _plain(status: Status) -> dict[str, Any]:

@@ -19,19 +19,12 @@ from cli.classify import classify
 from cli.deploy import deploy, destroy
 from cli.doctor import doctor
 from cli.encode import encode
+from cli.errors import Terminated
 from cli.jobs import jobs
 from cli.local import local
 from cli.models import models
 from cli.updates import codec
 from cli.vp8 import vp8
-
-
-class Terminated(BaseException):
-    """A signal asked the command to end. Passes through `except Exception`, and click has no opinion of it."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -11,7 +11,7 @@ from deploy.account import Account
 from deploy.cost import Fleet
 from deploy.errors import CloudRefused
 
-__all__ = ["fleet_of", "outputs_of"]
+__all__ = ["fleet_of", "machine_of", "outputs_of"]
 
 Clients = Callable[[str], Any]
 
@@ -42,3 +42,16 @@ def fleet_of(client: Clients, name: str) -> Fleet:
         raise CloudRefused(f"the workers of {name}: {error}") from error
     machine = versions[0]["LaunchTemplateData"]["InstanceType"]
     return Fleet(worker["MemorySize"], (worker.get("Architectures") or ["x86_64"])[0], machine)
+
+
+def machine_of(client: Clients, name: str) -> str:
+    """The id of the coordinator's instance. Raises CloudRefused where none is in service."""
+    try:
+        groups = client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[f"{name}-coordinator"])
+        found = [each for group in groups["AutoScalingGroups"] for each in group.get("Instances", [])]
+    except (ClientError, BotoCoreError, KeyError) as error:
+        raise CloudRefused(f"the coordinator of {name}: {error}") from error
+    for each in found:
+        if each.get("LifecycleState") == "InService":
+            return str(each["InstanceId"])
+    raise CloudRefused(f"no machine of {name}-coordinator is in service; fastslow doctor")

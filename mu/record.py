@@ -98,6 +98,8 @@ class _Run:
     task: str
     began: float
     waits: bool = False
+    done: dict[str, float] = field(default_factory=dict)
+    """By stage; what a run did that was lost is done again."""
 
 
 @dataclass(slots=True)
@@ -158,11 +160,13 @@ class Record:
 
     def _progressed(self, number: int, progressed: Progressed, now: float) -> None:
         count = self._stages.setdefault(progressed.stage, StageCount())
-        count.done += progressed.done
         count.cpu_s += progressed.cpu_s
         if progressed.total is not None:
             count.total = progressed.total
         run = self._runs.get(number)
+        if run is not None:
+            count.done += progressed.done
+            run.done[progressed.stage] = run.done.get(progressed.stage, 0.0) + progressed.done
         for span in progressed.spans if run is not None else ():
             if span.stage != "wait":  # which is known from when it waits and goes on
                 assert run is not None
@@ -314,6 +318,9 @@ class Record:
         if run is None:
             return
         self._waiting -= run.waits
+        if how != "done":
+            for stage, done in run.done.items():
+                self._stages[stage].done -= done
         if self._by_worker.get(run.worker) == number:
             del self._by_worker[run.worker]
         self._add("over", now, number, how, reason[:_LONGEST])

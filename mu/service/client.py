@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +13,7 @@ from mu.service.requests import (
     Cancel,
     Run,
     checked_id,
+    decode_job,
     encode_job,
     encode_request,
     job_key,
@@ -25,6 +27,7 @@ from mu.service.status import OVER, Status, decode_status
 __all__ = ["Jobs"]
 
 _AT_ONCE = 16
+_BEGINS = re.compile(r"[A-Za-z0-9._=+-]{1,57}")
 
 
 class Jobs:
@@ -49,6 +52,19 @@ class Jobs:
             found = Status(id=job, state="queued")
         return found
 
+    def find(self, begins: str) -> list[str]:
+        """The ids of the jobs whose ids begin so, or the one that is it. Raises JobError for what begins no id."""
+        if not _BEGINS.fullmatch(begins):
+            raise JobError(f"{begins[:100]!r} is no beginning of a job's id")
+        every = (begins + rest for rest in self._cloud.folders(jobs_prefix() + begins))
+        found = [name for name in every if _is_id(name)]
+        return [begins] if begins in found else found
+
+    def job(self, job: str) -> Job | None:
+        """The job itself; None if there is none of this id."""
+        data = self._cloud.read(job_key(checked_id(job)))
+        return None if data is None else decode_job(data)
+
     def page(self, job: str) -> bytes | None:
         """The page of a job that is over; None if it has none."""
         return self._cloud.read(page_key(checked_id(job)))
@@ -69,12 +85,7 @@ class Jobs:
 
     def all(self) -> list[Status]:
         """All jobs, the newest last."""
-        names = []
-        for name in self._cloud.folders(jobs_prefix()):
-            try:
-                names.append(checked_id(name))
-            except JobError:
-                continue  # the folder of those that run
+        names = [name for name in self._cloud.folders(jobs_prefix()) if _is_id(name)]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             found = [status for status in pool.map(self.status, names) if status]
         return sorted(found, key=lambda status: (status.began or float("inf"), status.id))
@@ -97,3 +108,11 @@ class Jobs:
     def _status(self, job: str) -> Status | None:
         data = self._cloud.read(status_key(job))
         return None if data is None else decode_status(data)
+
+
+def _is_id(name: str) -> bool:
+    """There is another folder beside those of the jobs: that of those that run."""
+    try:
+        return bool(checked_id(name))
+    except JobError:
+        return False

@@ -101,7 +101,7 @@ class Cloud:
         return _asked(self.url(prefix), ask)
 
     def folders(self, prefix: str) -> list[str]:
-        """What comes next after a prefix that ends with `/` in the keys that begin so, up to the next `/`."""
+        """What comes next after a prefix in the keys that begin so, up to the next `/`."""
 
         def ask() -> list[str]:
             pages = self._s3.get_paginator("list_objects_v2").paginate(

@@ -383,7 +383,7 @@ def test_bars_in_a_terminal(clip: Path, tmp_path: Path) -> None:
     os.close(leader)
     assert process.returncode == 0
     assert b"24 frames" in out
-    for word in (b"read", b"encode (libvpx)", b"rebase", b"join", b"24/24", b"left"):
+    for word in (b"read", b"encode (libvpx)", b"rebase", b"join", b"24 of 24", b"workers", b"time"):
         assert word in shown
 
 

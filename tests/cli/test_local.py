@@ -83,6 +83,7 @@ def test_the_fingerprint_knows_sources_and_settings(tmp_path: Path) -> None:
     (tmp_path / "infra").mkdir()
     for name in local.SOURCES:
         path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
         if "." in name:
             path.write_text("1")
         else:

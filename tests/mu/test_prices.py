@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.jobs import work_of
+from cli.desk import work_of
 from deploy import cost
 from mu.errors import BackendError
 from mu.service.prices import Prices

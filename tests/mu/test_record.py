@@ -7,9 +7,11 @@ from collections import Counter
 
 import pytest
 
-from mu.core.events import Arrived, Event
-from mu.core.instructions import Instruction
+from mu import Job, Task
+from mu.core.events import Arrived, Disconnected, Event, Finished, TimePassed
+from mu.core.instructions import Assign, Instruction, Remember, TaskCommitted, TryLost
 from mu.record import Record
+from mu.wire import Progressed
 from tests.mu.jobs import random_job, random_limits
 from tests.mu.test_core import FAULTS
 from tests.mu.world import World
@@ -47,3 +49,18 @@ def test_facts_tell_what_became_of_every_run_and_worker(faults: str) -> None:
         assert counts.running == counts.workers["working"] == counts.workers["waiting"] == counts.workers["idle"] == 0
         assert counts.worker_s >= 0
         assert counts.stored_messages == counts.stored_bytes == world.large <= counts.messages  # of a byte each
+
+
+def test_what_a_lost_run_did_is_not_counted_twice() -> None:
+    task = Task("a", "x.y:z")
+    record = Record(Job("j", (task,)), 0.0)
+    record.note(TimePassed(), [Assign(1, 1, task)], 1.0)
+    record.progressed(1, Progressed("encode", 6.0, 24.0, cpu_s=3.0), 2.0)
+    record.note(Disconnected(1, "gone"), [Remember(TryLost("a", "gone"))], 3.0)
+    record.progressed(1, Progressed("encode", 5.0, 24.0, cpu_s=1.0), 3.5)
+    record.note(TimePassed(), [Assign(2, 2, task)], 4.0)
+    record.progressed(2, Progressed("encode", 24.0, 24.0, cpu_s=10.0), 5.0)
+    record.note(Finished(2), [Remember(TaskCommitted("a"))], 6.0)
+    stage = record.counts(7.0).stages["encode"]
+    assert (stage.done, stage.total) == (24.0, 24.0)
+    assert stage.cpu_s == 14.0, "but it was paid for"

@@ -1,0 +1,57 @@
+"""The page of a job of the deployed stack as a file, with its film where the page finds it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import click
+
+from cli.errors import Failure, InPart
+
+if TYPE_CHECKING:
+    from cli.desk import Desk
+    from mu.service.status import Status
+
+
+def page_of(desk: Desk, job: str, path: str, film: str = "") -> bytes:
+    """A job's page as it is to be written to `path`; empty if it has none.
+
+    A film that is too large to be part of it is played from the file `film`, or is written beside the page.
+    """
+    from mu.page.page import film_beside, relinked
+
+    made = desk.jobs.page(job)
+    if made is None:
+        return b""
+    if not (beside := film_beside(made)):
+        return made
+    if not film:
+        film = str(Path(path).with_suffix(Path(beside).suffix))
+        click.echo(f"writing the film to {film}", err=True)
+        desk.bring(f"jobs/{job}/{beside}", film)
+    return relinked(made, quote(os.path.relpath(film, Path(path).absolute().parent)))
+
+
+def write_page(desk: Desk, status: Status, path: str, overwrite: bool) -> None:
+    """Write the page of a job. Raises Failure if it has none, InPart if its film cannot be had."""
+    from pipelines.report.file import page_file
+
+    with page_file(path, overwrite, ()) as file:
+        made = page_of(desk, status.id, path)
+        if not made:
+            raise Failure(f"{status.id} is {status.state} and has no page (yet)")
+        file.write(made)
+
+
+def write_beside(desk: Desk, job: str, path: str, target: str, overwrite: bool) -> None:
+    """Write the page of a job whose film was brought to `target`. Raises InPart if it has none."""
+    from pipelines.report.file import page_file
+
+    with page_file(path, overwrite, (target,)) as file:
+        made = page_of(desk, job, path, "" if target.startswith("s3://") else target)
+        if not made:
+            raise InPart(f"{target} is there, but {job} has no page")
+        file.write(made)
