@@ -37,10 +37,12 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Send:
-    """A message through the coordinator. The program goes on at once."""
+    """A message. The program goes on at once."""
 
     key: Key
     size: float
+    by_store: bool = False
+    """Through the coordinator goes only the word that it is there, and who receives it has a `Transfer` to do."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class _Worker:
     waits_since: float = 0.0
     sent: float = 0.0
     """When all that it sent is there."""
+    uplink: float = 0.0
+    """When its network is free for the next message."""
     deliveries: int = 0
 
 
@@ -219,6 +223,14 @@ class Simulation:
 
     def _send(self, worker: _Worker, step: Send) -> None:
         cloud, run = self._cloud, worker.run
+        if step.by_store:
+            worker.uplink = max(worker.uplink, self._now) + step.size / cloud.worker_rate
+            there = worker.uplink + cloud.request + cloud.latency
+            self._sizes[step.key] = 0.0
+            self._whole.setdefault(step.key, there)
+            worker.sent = max(worker.sent, there)
+            self._at(there, lambda: self._says(worker, Arrived(run, step.key, int(step.size), bytes(16))))
+            return
         self._in_free = max(self._in_free, self._now) + step.size / cloud.relay_rate
         there = max(self._now + step.size / cloud.worker_rate, self._in_free) + cloud.latency
         self._sizes[step.key] = step.size
