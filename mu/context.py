@@ -27,7 +27,7 @@ class Context(Protocol):
         """Memory to fill and then to store, which spares a copy where programs share a machine."""
 
     def send(self, receiver: str, name: str, payload: bytes | memoryview) -> None:
-        """Give a message to another task, wherever and whenever that runs."""
+        """Give a message to another task, wherever and whenever that runs. It is on its way when this returns."""
 
     def receive(self, sender: str, name: str) -> memoryview:
         """Wait for a message of another task; read-only. Others may compute meanwhile."""

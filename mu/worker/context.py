@@ -10,7 +10,8 @@ from mu.job import Edge, Key, Task
 from mu.store.messages import BYPASS, message_name, read_message
 from mu.store.names import Store
 from mu.wire import LARGEST_FRAME, LARGEST_MESSAGE, Add, Span, Stored, encode
-from mu.worker.line import Line
+from mu.worker.aside import Aside
+from mu.worker.line import HELD, Line
 from mu.worker.talk import Elsewhere
 from mu.worker.timing import Timing
 
@@ -33,6 +34,7 @@ class RemoteContext:
         self._did: dict[Edge | str, bytes] = {}
         """Digests of what was sent and stored."""
         self._timing = Timing()
+        self._aside = Aside(HELD)
 
     def fetch(self, name: str) -> memoryview:
         """See `mu.Context`."""
@@ -74,13 +76,27 @@ class RemoteContext:
         self._did[edge] = self._line.send(receiver, name, view)
 
     def _send_stored(self, receiver: str, name: str, view: memoryview) -> bytes:
-        """Leave a message in the store, then say that it is there; its digest."""
+        """Leave a message in the store and then say that it is there, while the program goes on; its digest."""
         self._say_progress()
+        if not view.readonly:
+            view = memoryview(bytes(view))  # the program may change it
         found = digest(view)
-        self._store.write(message_name(Key(self._task.name, receiver, name), found), view, found)
-        self._timing.transferred()
-        self._line.send_stored(receiver, name, len(view), found)
+        place = message_name(Key(self._task.name, receiver, name), found)
+        self._aside.do(
+            len(view),
+            lambda: self._store.write(place, view, found),
+            lambda: self._line.send_stored(receiver, name, len(view), found),
+        )
         return found
+
+    def settle(self) -> None:
+        """Wait until all that was sent is there. Raises what went wrong."""
+        if self._aside.settle():
+            self._timing.transferred()
+
+    def leave(self) -> None:
+        """What is still on its way is not wanted any more."""
+        self._aside.leave()
 
     def receive(self, sender: str, name: str) -> memoryview:
         """See `mu.Context`."""

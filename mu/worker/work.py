@@ -111,6 +111,7 @@ def _run(
     try:
         with interrupter.computing():
             programs.call(task.program, context, task.argument)
+            context.settle()
     except (Stopped, KeyboardInterrupt):
         raise
     except MemoryError as error:
@@ -120,6 +121,8 @@ def _run(
         context.end()  # raises Stopped if it is: what a program raises while it is interrupted means nothing
         line.check()
         return failed(error)
+    finally:
+        context.leave()
     return Done(context.end()[-_LAST_SPANS:])
 
 
