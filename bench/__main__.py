@@ -31,6 +31,7 @@ PARTS = (
     "cuts",
     "aims",
     "mu_ledger",
+    "mu_kills",
     "mu_local",
     "mu_launch",
     "mu_cancel",

@@ -1,6 +1,7 @@
 """A cloud of files: what `mu.service.cloud.Cloud` asks of AWS, from a folder; and a service on it as a process.
 
-python -m tests.mu.folder_cloud FOLDER PORT      runs until it is ended; workers are processes of this machine
+python -m tests.mu.folder_cloud FOLDER PORT [WORKER]     runs until it is ended; workers are processes of this machine,
+                                                         of the module mu.worker or another
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from mu.service.settings import Settings
 
 PRICES = "worker_s=0.1,launched=1,wall_s=0.001,objects=100,message_bytes=0.000001"
 ROOT = Path(__file__).resolve().parents[2]
+CONCURRENCY = 4
+"""Workers at a time."""
 
 
 class FolderCloud:
@@ -102,8 +105,8 @@ class FolderCloud:
 class Processes:
     """Lambda as processes of this machine; their numbers are in a file, for whoever wants to kill one."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, worker: str = "mu.worker") -> None:
+        self._folder, self._worker = folder, worker
         self._running: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
 
@@ -113,7 +116,7 @@ class Processes:
         log = (self._folder / "workers.log").open("ab")
         with log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "mu.worker"], stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=ROOT
+                [sys.executable, "-m", self._worker], stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=ROOT
             )
         assert process.stdin is not None
         process.stdin.write(event)
@@ -134,22 +137,22 @@ class Processes:
                 each.wait()
 
 
-async def serve(folder: Path, port: int, over: asyncio.Event, concurrency: int = 4) -> Processes:
+async def serve(folder: Path, port: int, over: asyncio.Event, *, worker: str = "mu.worker") -> Processes:
     """A service on the folder, until `over` is set; its workers, which may still be there."""
     settings = Settings(
         queue="q", refused_queue="r", results_bucket="b", workers="w", state=str(folder / "state"), prices=PRICES
     )
-    processes = Processes(folder)
+    processes = Processes(folder, worker)
     workers = Lambda(["w"], processes.invoke)
     async with Server("127.0.0.1", port) as server:
-        await Service(settings, FolderCloud(folder), server, workers, concurrency).run(over)  # type: ignore[arg-type]
+        await Service(settings, FolderCloud(folder), server, workers, CONCURRENCY).run(over)  # type: ignore[arg-type]
     return processes
 
 
 async def _main() -> None:
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
-    await serve(Path(sys.argv[1]), int(sys.argv[2]), over)
+    await serve(Path(sys.argv[1]), int(sys.argv[2]), over, worker=(*sys.argv[3:], "mu.worker")[0])
 
 
 if __name__ == "__main__":

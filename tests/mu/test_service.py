@@ -7,88 +7,22 @@ import json
 import os
 import random
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 pytest.importorskip("uvloop", reason="the coordinator needs the extra: pip install -e '.[mu]'")
 
 from mu import Job, Limits, Task
-from mu.service.requests import Cancel, Run, encode_job, encode_request, job_key, page_key, running_key, status_key
+from mu.service.requests import Cancel, Run, encode_request, page_key, running_key, status_key
 from pipelines.probe import probe_job, probe_results
-from tests.mu.folder_cloud import ROOT, FolderCloud, serve
+from tests.mu.folder_cloud import FolderCloud, serve
+from tests.mu.runner import Runner, results, status, submit, until
 
 pytestmark = pytest.mark.timeout(300)
-
-
-def submit(cloud: FolderCloud, job: Job) -> None:
-    cloud.write(job_key(job.id), encode_job(job))
-    cloud.send(encode_request(Run(job.id)))
-
-
-def status(cloud: FolderCloud, job: Job) -> dict[str, Any]:
-    return dict(json.loads(cloud.read(status_key(job.id)) or b"{}"))
-
-
-def results(cloud: FolderCloud, job: Job) -> dict[str, bytes]:
-    prefix = f"jobs/{job.id}/store/"
-    return {key.removeprefix(prefix): cloud.read(key) or b"" for key in cloud.keys(prefix)}
-
-
-def until(holds: Callable[[], bool], patience: float = 120.0) -> None:
-    """Wait; the limit is for a machine that does much else."""
-    end = time.monotonic() + patience
-    while not holds():
-        assert time.monotonic() < end, "it does not come to that"
-        time.sleep(0.02)
-
-
-class Runner:
-    """The service as a process that can be killed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.cloud = folder, FolderCloud(folder)
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]  # workers come back to the same one
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with (self.folder / "service.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.mu.folder_cloud", str(self.folder), str(self.port)],
-                cwd=ROOT,
-                stdout=log,
-                stderr=log,
-            )
-
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-        self.process.wait()
-
-    def workers(self) -> list[int]:
-        """The process ids of workers that run."""
-        path = self.folder / "pids"
-        found = []
-        for line in path.read_text().split() if path.exists() else []:
-            with suppress(OSError):
-                if b"mu.worker" in Path(f"/proc/{line}/cmdline").read_bytes():
-                    found.append(int(line))
-        return found
-
-    def end(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.kill()
-        for pid in self.workers():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -97,7 +31,7 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
     try:
         yield made
     finally:
-        made.end()
+        made.close()
 
 
 def test_two_jobs_beside_each_other_and_what_is_left(tmp_path: Path) -> None:
