@@ -90,6 +90,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A worker that has not connected so long after its launch is lost."""
     reconnect_s: float = 2.0
     """How long a worker whose connection broke may take to come back."""
+    run_s: float | None = None
+    """A run that has computed for so long, waiting left out, is told to stop, and lost; None: it may for ever."""
     straggler: float | None = 3.0
     """A task that computes so many times longer than the median of its program's is begun once more beside it."""
     straggler_least_s: float = 5.0
@@ -104,6 +106,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         whole = (("workers", 1, 100_000), ("slots", 1, 100_000), ("ahead", 0, 1_000_000), ("tries", 1, 100))
         times = (("lease_s", 3600), ("launch_s", 3600), ("reconnect_s", 600), ("straggler", 1000), ("spare", 10))
+        if self.run_s is not None and not 0 < self.run_s <= 1_000_000:
+            raise JobError(f"run_s must be more than 0 and at most 1000000, not {self.run_s}")
         for name, least, most in whole:
             value = getattr(self, name)
             if value is not None and not least <= value <= most:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterator, Sequence
 
 from mu.core.agenda import Agenda
 from mu.core.instructions import (
@@ -21,6 +22,7 @@ from mu.core.instructions import (
     Room,
     Stop,
     TaskAdded,
+    TaskBegun,
     TaskCommitted,
     TaskFailed,
     TryLost,
@@ -54,6 +56,8 @@ class Book:
         """How many runs under way may add tasks."""
         self.waiting: dict[int, Run] = {}
         """Runs that wait for a message or for room."""
+        self._ends: list[tuple[float, int]] = []
+        """When a run that computes will have done so for too long, and its number; or did so then."""
         self._resumable: Queue[Run] = Queue(lambda run, _: run.state is RunState.RESUMABLE)
         self._idle: dict[int, Worker] = {}
         self._launching: dict[int, Worker] = {}
@@ -172,13 +176,39 @@ class Book:
         if number is None:
             self.last_run += 1
             number = self.last_run
+        self.out.append(Remember(TaskBegun(record.task.name, worker.number, number)))
         run = Run(number, record, worker, since=now)
         record.runs.append(run)
         worker.run = run
         self.runs[number] = run
         self.computing += record.task.slot
         self.adders += bool(record.task.adds)
+        self._computes(run)
         return run
+
+    def _computes(self, run: Run) -> None:
+        if self.limits.run_s is not None:
+            heapq.heappush(self._ends, (self._end_of(run), run.number))
+
+    @property
+    def next_end(self) -> float | None:
+        """When the first of the runs that compute will have done so for too long; None if that may be for ever."""
+        while self._ends:
+            when, number = self._ends[0]
+            run = self.runs.get(number)
+            if run is not None and run.state is RunState.COMPUTING and when == self._end_of(run):
+                return when
+            heapq.heappop(self._ends)
+        return None
+
+    def overdue(self, now: float) -> Iterator[Run]:
+        """The runs that have computed for longer than a run may; each must be over before the next is asked for."""
+        while (when := self.next_end) is not None and when <= now:
+            yield self.runs[self._ends[0][1]]
+
+    def _end_of(self, run: Run) -> float:
+        assert self.limits.run_s is not None
+        return run.since + self.limits.run_s - run.computed
 
     def wait(self, run: Run, key: Key | None, now: float) -> None:
         """A program cannot go on without a message, or without room to add tasks."""
@@ -203,6 +233,7 @@ class Book:
             self.there(run, now)
         run.go("resumed", now)
         self.computing += run.task.task.slot
+        self._computes(run)
 
     def resume(self, run: Run, now: float) -> None:
         """Give a run what it waits for."""
@@ -292,20 +323,20 @@ class Book:
         if run is not None:
             self.end(run, now)
 
-    def take_back(self, worker: Worker, reason: str, now: float) -> None:
-        """Stop a worker whose task did nothing wrong; if it has one, that is begun again."""
+    def take_back(self, worker: Worker, reason: str, now: float, *, counts: bool = False) -> None:
+        """Stop a worker; if it has a task, that is begun again, and `counts` says whether a try was lost."""
         run = worker.run
         self.move(worker, "stopped")
         self.out.append(Stop(worker.number, reason))
         if run is not None:
-            self.lose(run, reason, now, counts=False)
+            self.lose(run, reason, now, counts=counts)
 
     def is_lost(self, worker: Worker, reason: str, now: float) -> None:
-        """A worker is gone by itself."""
+        """A worker is gone by itself. If that was while there was no coordinator, no try was lost."""
         run = worker.run
         self.move(worker, "lost")
         if run is not None:
-            self.lose(run, reason, now)
+            self.lose(run, reason, now, counts=not worker.expected)
 
     def release(self, worker: Worker) -> None:
         """Let an idle worker go."""

@@ -37,6 +37,7 @@ from mu.core.instructions import (
     Resumed,
     Stop,
     TaskAdded,
+    TaskBegun,
     TaskCommitted,
     TaskFailed,
     TryLost,
@@ -82,17 +83,34 @@ class Coordinator:
         entries = list(entries)
         resumed = max((number for number, entry in enumerate(entries) if isinstance(entry, Resumed)), default=0)
         void = len(entries) if again else resumed
+        begun: dict[str, TaskBegun] = {}
         for number, entry in enumerate(entries):
-            if number >= void or not isinstance(entry, TryLost | TaskFailed | Outcome):
+            if number < void and isinstance(entry, TaskBegun | TryLost | TaskFailed | Outcome):
+                continue
+            if isinstance(entry, TaskBegun):
+                begun[entry.task] = entry
+            else:
                 self._recall(entry, now)
+        if book.outcome is None and job.limits.reconnect_s:
+            self._expect(begun.values(), now)
         book.out = [instruction for instruction in book.out if isinstance(instruction, Forget | Drop)]
         if again:
             book.out.append(Remember(Resumed()))
         for record in list(book.agenda.tasks.values()):
             book.check_what_waits(record, now)
-        if epoch > 1:  # workers of the coordinator before may come back
-            self._decider.hold(now + job.limits.reconnect_s)
         return self
+
+    def _expect(self, begun: Iterable[TaskBegun], now: float) -> None:
+        """Workers of the coordinator before this may come back, as if their connections had broken just now."""
+        book = self._book
+        last = {each.worker: each for each in sorted(begun, key=lambda each: each.run)}
+        for each in last.values():
+            record = book.agenda.tasks.get(each.task)
+            if record is not None and record.state in (TaskState.READY, TaskState.BLOCKED):
+                worker = book.enter(each.worker, WorkerState.APART, now)
+                worker.broke, worker.expected = "it did not come back to a new coordinator", True
+                book.begin(record, worker, now, each.run)
+                self._watch(worker)
 
     def _recall(self, entry: Entry, now: float) -> None:
         book = self._book
@@ -119,11 +137,17 @@ class Coordinator:
         """How the job ended, once it has."""
         return self._book.outcome
 
+    @property
+    def expected(self) -> list[TaskBegun]:
+        """Who may come back, of the workers of the coordinator before this, and with what."""
+        runs = self._book.runs.values()
+        return [TaskBegun(run.task.task.name, run.worker.number, run.number) for run in runs if run.worker.expected]
+
     def next_deadline(self) -> float | None:
         """When to say TimePassed at the latest; None if only other events have something to say."""
         if self.outcome is not None:
             return None
-        times = [self._decider.wake, self._deadlines[0][0] if self._deadlines else None]
+        times = [self._decider.wake, self._book.next_end, self._deadlines[0][0] if self._deadlines else None]
         return min((time for time in times if time is not None), default=None)
 
     def handle(self, event: Event, now: float) -> list[Instruction]:
@@ -334,7 +358,7 @@ class Coordinator:
     def _is_back(self, worker: Worker, now: float) -> None:
         if worker.state is not WorkerState.BUSY:
             self._book.move(worker, "back")
-        worker.since = now
+        worker.since, worker.expected = now, False
         self._decider.launched()
         self._watch(worker)
 
@@ -372,6 +396,9 @@ class Coordinator:
 
     def _time_passed(self, now: float) -> None:
         book = self._book
+        for run in book.overdue(now):
+            reason = f"it computed for longer than the {book.limits.run_s:g} s that a run may take"
+            book.take_back(run.worker, reason, now, counts=True)
         while self._deadlines and self._deadlines[0][0] <= now:
             when, number = heapq.heappop(self._deadlines)
             worker = book.workers.get(number)

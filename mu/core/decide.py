@@ -37,8 +37,8 @@ class Decider:
         """Seconds of computing of the tasks that were done last, by program."""
         self._sampled = False
         """Whether any program has enough of them."""
-        self._begin_at = self._launch_at = -math.inf
-        """Before that, nothing is begun, and nobody is launched."""
+        self._launch_at = -math.inf
+        """Before that, nobody is launched."""
         self._scanned = -math.inf
         self._vain = 0
         self._reason = ""
@@ -49,10 +49,6 @@ class Decider:
         times = self._times[record.task.program]
         times.append(seconds)
         self._sampled = self._sampled or len(times) >= _SAMPLES
-
-    def hold(self, until: float) -> None:
-        """Begin nothing until then: workers of the coordinator before this may come back."""
-        self._begin_at = until
 
     def has_launched(self, number: int) -> bool:
         """Whether this worker may be one of ours, or of a coordinator before."""
@@ -80,12 +76,9 @@ class Decider:
         self.resume(now)
         if self._sampled and self._book.limits.straggler is not None:
             self._find_stragglers(now)
-        if now < self._begin_at:
-            self._wake_at(self._begin_at)
-        else:
-            self._assign(now)
-            self._unblock(now)
-            self._launch(now, watch)
+        self._assign(now)
+        self._unblock(now)
+        self._launch(now, watch)
         self._release()
 
     def resume(self, now: float) -> None:

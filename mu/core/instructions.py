@@ -28,6 +28,7 @@ __all__ = [
     "Room",
     "Stop",
     "TaskAdded",
+    "TaskBegun",
     "TaskCommitted",
     "TaskFailed",
     "TryLost",
@@ -102,6 +103,14 @@ class TaskAdded(msgspec.Struct, frozen=True, tag=True):
     task: Task
 
 
+class TaskBegun(msgspec.Struct, frozen=True, tag=True):
+    """A worker was given a task: it may come back to another coordinator with it."""
+
+    task: str
+    worker: int
+    run: int
+
+
 class ObjectMade(msgspec.Struct, frozen=True, tag=True):
     """An object is in the store."""
 
@@ -163,7 +172,7 @@ class Resumed(msgspec.Struct, frozen=True, tag=True):
     """The job goes on although it was over: lost tries, failures and the outcome before this are void."""
 
 
-Entry = TaskAdded | ObjectMade | MessageWhole | TaskCommitted | TryLost | TaskFailed | Outcome | Resumed
+Entry = TaskAdded | TaskBegun | ObjectMade | MessageWhole | TaskCommitted | TryLost | TaskFailed | Outcome | Resumed
 """What the ledger keeps, so that another coordinator can go on."""
 
 

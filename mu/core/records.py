@@ -84,6 +84,8 @@ class Worker:
     """When to look after it; None if nobody minds."""
     broke: str = ""
     """How its connection broke."""
+    expected: bool = False
+    """Whether a coordinator before this gave it its task, and it has not come back yet."""
 
     def go(self, cause: str) -> None:
         """Follow the table."""

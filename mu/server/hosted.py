@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -40,6 +40,7 @@ from mu.core.instructions import (
     Room,
     Stop,
     TaskAdded,
+    TaskBegun,
 )
 from mu.errors import BackendError, MuError, ProtocolError
 from mu.job import Key, Task
@@ -57,6 +58,9 @@ from mu.wire import Room as GoOn
 
 __all__ = ["HostedJob", "Observer"]
 
+ASSIGN_S = 0.05
+"""For so long a task waits for the ledger to have the end of the one that its worker did before: what it has not, the
+worker can say again to another coordinator, until it hears of its next task."""
 log = logging.getLogger("mu.server")
 
 
@@ -85,7 +89,7 @@ class HostedJob:
         store: str,
         token_s: int,
         ledger: Ledger | None,
-        entries: Iterable[Entry],
+        entries: Sequence[Entry],
         drop: Callable[[str], Awaitable[None]] | None,
         observer: Observer | None,
     ) -> None:
@@ -112,6 +116,7 @@ class HostedJob:
         """Workers that have connected once."""
         self._tasks = {task.name: task for task in self.job.tasks}
         self._tasks.update((entry.task.name, entry.task) for entry in entries if isinstance(entry, TaskAdded))
+        self._expect(entries)
         self._arriving: Message | None = None
         self._wanting: dict[Key, list[Session]] = {}
         """Who was promised a message of which nothing comes now."""
@@ -119,6 +124,15 @@ class HostedJob:
         self._settles = False
         self._background: set[asyncio.Task[None]] = set()
         self._launched: set[int] = set()
+
+    def _expect(self, entries: Sequence[Entry]) -> None:
+        """Take workers of the coordinator before this for ours, with what they are at and were at before."""
+        expected = {begun.worker: begun for begun in self._coordinator.expected}
+        for entry in entries:
+            if isinstance(entry, TaskBegun) and (begun := expected.get(entry.worker)) is not None:
+                if entry.run < begun.run:
+                    self._previous[entry.worker] = entry.run
+                self._assigned[entry.worker] = (begun.run, self._tasks[begun.task])
 
     # The core
 
@@ -231,6 +245,15 @@ class HostedJob:
         self._assigned[wanted.worker] = (wanted.run, wanted.task)
         session = self._sessions.get(wanted.worker)
         if session is not None:
+            say = partial(self._say_assigned, session, wanted)
+            self._journal.after(say)
+            if session.run != wanted.run:
+                self._turn.loop.call_later(ASSIGN_S, say)
+
+    def _say_assigned(self, session: Session, wanted: Assign) -> None:
+        """Let a worker hear of its task, unless it has, or is gone. Then it forgets the one before."""
+        current = self._assigned.get(wanted.worker, (0, None))[0]
+        if current == wanted.run != session.run and self._sessions.get(wanted.worker) is session:
             session.assign(wanted.run, wanted.task)
 
     def _deliver(self, wanted: Deliver) -> None:

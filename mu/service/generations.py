@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from mu.core.instructions import Entry, MessageWhole, Outcome, TaskFailed, TryLost
+from mu.core.instructions import Entry, MessageWhole, Outcome, TaskBegun, TaskFailed, TryLost
 from mu.errors import BackendError
 from mu.job import MESSAGES, Job
 from mu.ledger import Ledger, Loaded, decode_entry, encode_entry
@@ -59,6 +59,7 @@ def open_ledger(
 
     if there > here:
         entries: Sequence[Entry] = tuple(decode_entry(record) for record in Vault.records(cloud, copies))
+        entries = [entry for entry in entries if not isinstance(entry, TaskBegun)]  # nobody trusts another machine
         holds = _what_holds(cloud, job, entries, again=again, messages_there=False)
         _begin(_path(folder, there + 1), job, holds, {})
         made = opened(there + 1, 0)
@@ -94,7 +95,7 @@ def _what_holds(
 ) -> tuple[Entry, ...]:
     given_up = {entry.failure.task for entry in entries if isinstance(entry, TaskFailed)}
     if again:
-        entries = [entry for entry in entries if not isinstance(entry, TryLost | TaskFailed | Outcome)]
+        entries = [entry for entry in entries if not isinstance(entry, TaskBegun | TryLost | TaskFailed | Outcome)]
 
     in_store: set[str] = set()
     if any(isinstance(entry, MessageWhole) and entry.stored for entry in entries):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from mu.core.instructions import Entry, MessageWhole, TaskAdded, TaskCommitted, TaskFailed
+from mu.core.instructions import Entry, MessageWhole, TaskAdded, TaskBegun, TaskCommitted, TaskFailed
 from mu.job import Job, Key
 
 __all__ = ["without_lost"]
@@ -19,7 +19,8 @@ def without_lost(job: Job, entries: Sequence[Entry], there: Callable[[MessageWho
     """
     tasks = {task.name: task for task in job.tasks}
     tasks |= {entry.task.name: entry.task for entry in entries if isinstance(entry, TaskAdded)}
-    over = {entry.task for entry in entries if isinstance(entry, TaskCommitted)}
+    done = {entry.task for entry in entries if isinstance(entry, TaskCommitted)}
+    over = set(done)
     given_up = {entry.failure.task for entry in entries if isinstance(entry, TaskFailed)}
     whole = {entry.key for entry in entries if isinstance(entry, MessageWhole) and there(entry)}
     senders: dict[str, list[Key]] = defaultdict(list)
@@ -35,5 +36,6 @@ def without_lost(job: Job, entries: Sequence[Entry], there: Callable[[MessageWho
         entry
         for entry in entries
         if not (isinstance(entry, TaskCommitted) and entry.task not in over)
+        and not (isinstance(entry, TaskBegun) and entry.task in done - over)
         and not (isinstance(entry, MessageWhole) and entry.key not in whole and entry.key.receiver not in over)
     )

@@ -17,7 +17,7 @@ def audit(core: Coordinator, now: float, instructions: Sequence[Instruction] = (
     """Every count is what it counts, nothing waits that could go on; `instructions` are those just given."""
     book = core._book  # it has no other eyes
     _tasks(book)
-    _runs(book)
+    _runs(book, now)
     _workers(book)
     if core.outcome is None:
         _goes_on(core, book, now)
@@ -51,7 +51,7 @@ def _tasks(book: Book) -> None:
     assert all(agenda.tasks[name].unfinished for name in agenda.stragglers)
 
 
-def _runs(book: Book) -> None:
+def _runs(book: Book, now: float) -> None:
     runs = list(book.runs.values())
     assert sorted(map(id, runs)) == sorted(id(run) for record in book.agenda.tasks.values() for run in record.runs), (
         "lost sight of a run"
@@ -65,6 +65,8 @@ def _runs(book: Book) -> None:
             assert run.waits_for is None or run.waits_for in book.messages, "would be given what is not there"
         if run.state is RunState.WAITING:
             assert run.waits_for not in book.messages, "is not given what is there"
+        most = book.limits.run_s
+        assert most is None or run.spent(now) < most + 1e-6, "computes for ever"
         if run.taking is not None:
             assert run.state is RunState.COMPUTING
             assert run.taking[1] in book.runs, "takes from a run that is over"
@@ -90,8 +92,6 @@ def _goes_on(core: Coordinator, book: Book, now: float) -> None:
     assert book.resumable(slot=slot) is None, "could go on"
     most = agenda.blocked + agenda.ready + len(agenda.stragglers)
     assert book.adders or book.idlers <= most, "somebody is kept for nothing"
-    if now < decider._begin_at:
-        return
     assert not book.idlers or agenda.next(slot=slot) is None, "a worker and a task do not meet"
     if agenda.ready and not book.runs and not book.launching and len(book.workers) < places:
         assert now < decider._launch_at, "nobody is launched"

@@ -85,6 +85,7 @@ def random_limits(rng: random.Random, tries: int) -> Limits:
         order=rng.choice(["blocking", "given"]),
         straggler=rng.choice([None, 1.5]),
         straggler_least_s=1.0,
+        run_s=rng.choice([None, 30.0]),
         temporary=rng.choice([(), ("made/",)]),
     )
 

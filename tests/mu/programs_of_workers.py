@@ -97,6 +97,8 @@ def fail(ctx: Context, how: str) -> None:
             raise mu.TryAgain("soon")
         case "awkward":
             raise Awkward
+        case "endless":
+            compute(ctx, 600.0)
         case "memory":
             raise MemoryError("too much")
         case "exit":

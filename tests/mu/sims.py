@@ -17,7 +17,7 @@ __all__ = ["Program", "Sim", "Step", "Steps", "by_store"]
 
 Step = tuple[str, object]
 """`begin` and `send` with a Key: the first part of a message, and all of it. `receive` with a Key; `store` with a name;
-`add` with tasks; `raise`; `kill`; `vary` with a Key or a name: sent or stored, different in each run."""
+`add` with tasks; `raise`; `kill`; `loop`; `vary` with a Key or a name: sent or stored, different in each run."""
 Steps = list[Step]
 
 
@@ -108,6 +108,8 @@ class Sim:
                 self.dies()
             elif world.fault(world.faults.hangs):
                 self.hangs = True
+            elif world.fault(world.faults.loops):
+                pass
             elif world.fault(world.faults.raises):
                 program.over = True
                 self.says(Raised(program.run, "bad luck", again=True))
@@ -124,7 +126,7 @@ class Sim:
             self.says(Finished(program.run))
             return
         self._says_step(program)
-        if self.alive and not program.blocked and not program.over:
+        if self.alive and not program.blocked and not program.over and program.steps[program.at][0] != "loop":
             program.at += 1
             self._step(program)
 
@@ -155,7 +157,7 @@ class Sim:
         elif kind == "raise":
             program.over = True
             self.says(Raised(run, "it always raises", "here"))
-        else:
+        elif kind != "loop":
             assert kind == "kill", kind
             self.dies()
 

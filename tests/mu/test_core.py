@@ -19,10 +19,11 @@ FAULTS = {
     "silence": Faults(hangs=0.05, never_comes=0.1),
     "connections": Faults(breaks=0.2),
     "launches": Faults(no_launch=0.3),
+    "loops": Faults(loops=0.05),
     "raises": Faults(raises=0.1),
     "limits": Faults(limits=0.1, most=10),
     "coordinators": Faults(coordinator_dies=0.02, most=20),
-    "all": Faults(0.03, 0.02, 0.05, 0.1, 0.05, 0.03, 0.01, 0.01, most=60),
+    "all": Faults(0.03, 0.02, 0.05, 0.1, 0.05, 0.03, 0.01, 0.01, loops=0.02, most=60),
 }
 SEEDS = 200
 """Schedules of each kind; `python -m tests.mu.many` runs as many as one likes."""
@@ -32,7 +33,10 @@ def world_of(seed: int, faults: Faults = FAULTS["none"], *, adds: float = 0.5, t
     """A random job and its world."""
     rng = random.Random(seed)
     job, steps = random_job(rng, random_limits(rng, tries), adds=adds)
-    return World(job, steps, rng, faults, audits=0.2)
+    world = World(job, steps, rng, faults, audits=0.2)
+    if faults.loops:
+        with_limits(world, run_s=rng.choice([20.0, 30.0]))
+    return world
 
 
 def all_tasks(world: World) -> dict[str, Task]:
@@ -151,6 +155,37 @@ def test_a_task_that_kills_its_workers_is_given_up_after_so_many_tries() -> None
             assert sum(isinstance(entry, TryLost) for entry in world.ledger) == 3
             tasks = world.job.tasks
             assert set(world.done) >= {task.name for task in tasks} - depends_on(tasks, {victim.name})
+
+
+def test_a_task_that_computes_for_ever_is_given_up_after_so_many_tries() -> None:
+    for seed in range(SEEDS):
+        world = world_of(seed, adds=0, tries=3)
+        with_limits(world, on_failure="finish", straggler=None, run_s=100.0)
+        victim = world.random.choice(world.job.tasks)
+        insert(world.random, world.steps[victim.name], ("loop", None))
+        with world.named(f"seed {seed}"):
+            outcome = world.run()
+            (failure,) = outcome.failures
+            assert failure.task == victim.name
+            assert failure.reason == "it computed for longer than the 100 s that a run may take"
+            assert failure.tries == (failure.reason,) * 3
+            tasks = world.job.tasks
+            assert set(world.done) >= {task.name for task in tasks} - depends_on(tasks, {victim.name})
+
+
+def test_a_coordinator_that_takes_over_begins_little_that_is_under_way() -> None:
+    """What was not on the disk when the one before it was killed, and what workers forget here though they may not."""
+    again = restarts = 0
+    for seed in range(SEEDS):
+        world = world_of(seed, Faults(coordinator_dies=0.05, most=20))
+        with_limits(world, reconnect_s=60.0, straggler=None, workers=100, spare=0, run_s=None)
+        with world.named(f"seed {seed}"):
+            assert world.run().kind == "done"
+            assert not any(isinstance(entry, TryLost) for entry in world.ledger)
+            again += sum(world.begun.values()) - len(all_tasks(world))
+            restarts += world.epoch - 1
+    assert restarts > 3 * SEEDS
+    assert again < 0.5 * restarts, "two are, on average, under way"
 
 
 @pytest.mark.parametrize("kind", ["send", "store"])

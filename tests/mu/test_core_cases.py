@@ -31,6 +31,7 @@ from mu.core.instructions import (
     Deliver,
     Drop,
     Ended,
+    Entry,
     Forget,
     Instruction,
     Launch,
@@ -39,6 +40,8 @@ from mu.core.instructions import (
     Retract,
     Room,
     Stop,
+    TaskBegun,
+    TaskCommitted,
 )
 from mu.job import Edge, Job, Key, Limits, Task
 from tests.mu.audit import audit
@@ -54,12 +57,12 @@ def coordinator(*tasks: Task, **limits: object) -> Coordinator:
 
 
 def tell(core: Coordinator, *events: Event, now: float = 1.0) -> list[Instruction]:
-    """What the last event brings."""
+    """What the last event brings, but that it is remembered who begins what."""
     out: list[Instruction] = []
     for event in events:
         out = core.handle(event, now)
         audit(core, now, out)
-    return out
+    return [each for each in out if not (isinstance(each, Remember) and isinstance(each.entry, TaskBegun))]
 
 
 def kinds(instructions: Sequence[Instruction]) -> list[str]:
@@ -207,6 +210,66 @@ def test_what_was_dropped_is_dropped_again_when_it_is_stored_again() -> None:
     assert Drop("raw/1") in tell(core, Finished(2))
     tell(core, Disconnected(1, "dead"), Connected(3))
     assert tell(core, Stored(3, "raw/1", 1, b"x" * 16)) == [Drop("raw/1")]
+
+
+def taking_over(*entries: Entry, **limits: object) -> Coordinator:
+    """The second coordinator of a job of two tasks and two workers at most."""
+    job = coordinator(Task("a", "p:a"), Task("b", "p:b"), **{"workers": 2, "reconnect_s": 5, **limits}).job
+    return Coordinator.restore(job, entries, epoch=2, now=1.0)
+
+
+def test_who_is_at_a_task_is_waited_for_by_the_next_coordinator_and_the_others_are_not() -> None:
+    core = taking_over(TaskBegun("a", 1, 1))
+    assert core.expected == [TaskBegun("a", 1, 1)]
+    assert kinds(tell(core, TimePassed())) == ["Launch"]
+    assert tell(core, Reconnected(1, 1, "a")) == []
+    assert core.expected == []
+    assert kinds(tell(core, Finished(1))) == ["Remember", "Assign"]
+
+
+def test_who_does_not_come_back_to_the_next_coordinator_has_lost_no_try() -> None:
+    core = taking_over(TaskBegun("a", 1, 1), TaskBegun("b", 2, 2))
+    assert tell(core, TimePassed()) == []
+    assert core.next_deadline() == 6.0
+    assert kinds(tell(core, TimePassed(), now=6.0)) == ["Launch", "Launch"]
+    late = tell(core, Reconnected(1, 1, "a"), now=7.0) + tell(core, Reconnected(2, 2, "b"), now=7.0)
+    assert late == [Stop(number, "there are workers enough") for number in (1_000_002, 1_000_001)]
+
+
+def test_who_comes_back_without_its_task_is_given_it_anew() -> None:
+    core = taking_over(TaskBegun("a", 1, 1), reconnect_s=5, workers=1)
+    (assigned,) = tell(core, TimePassed(), Connected(1))
+    assert isinstance(assigned, Assign)
+    assert (assigned.worker, assigned.task.name) == (1, "a")
+
+
+def test_only_the_last_that_a_worker_was_given_is_expected_of_it() -> None:
+    assert taking_over(TaskBegun("a", 1, 1), TaskCommitted("a"), TaskBegun("b", 1, 2)).expected == [
+        TaskBegun("b", 1, 2)
+    ]
+    assert taking_over(TaskBegun("a", 1, 1), TaskCommitted("a")).expected == []
+    assert taking_over(TaskBegun("a", 1, 1), TaskBegun("a", 2, 2)).expected == [TaskBegun("a", 2, 2)]
+    assert taking_over(TaskBegun("a", 1, 1), reconnect_s=0).expected == []
+
+
+def test_a_run_that_computes_for_too_long_is_stopped_and_waiting_does_not_count() -> None:
+    core = coordinator(A, B, workers=2, run_s=10, tries=2)
+    tell(core, TimePassed(), Connected(1), Connected(2), now=0.0)
+    tell(core, Waits(2, KEY), now=8.0)
+    assert core.next_deadline() == 10.0
+    reason = "it computed for longer than the 10 s that a run may take"
+    stopped = tell(core, TimePassed(), now=10.0)
+    assert stopped[0] == Stop(1, reason)
+    tell(core, Connected(3), Heard(2), now=11.0)
+    assert Deliver(2, 2, KEY) in tell(core, Arrived(3, KEY, 1, b"x" * 16), now=12.0)
+    assert core.next_deadline() == 14.0
+    assert Stop(2, reason) in tell(core, TimePassed(), now=14.0)
+    tell(core, Connected(4), Finished(3), now=15.0)
+    tell(core, Waits(4, KEY), now=20.0)
+    assert core.next_deadline() == 25.0
+    tell(core, TimePassed(), now=25.0)
+    assert core.outcome is not None
+    assert core.outcome.failures[0].tries == (reason, reason)
 
 
 def test_nothing_is_said_after_the_end() -> None:

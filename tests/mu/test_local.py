@@ -16,7 +16,7 @@ import pytest
 import mu
 from mu import Job, JobError, JobFailed, Limits, MapFailed, Task, argument
 from mu.record import Record
-from tests.mu import chores
+from tests.mu import chores, programs_of_workers
 from tests.mu.chores import HERE, LARGE, Film, Point, Trouble
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,6 +156,16 @@ def test_a_task_whose_worker_is_lost_runs_again(kind: str, size: int, tmp_path: 
     result = mu.run(job, watch=[record])
     assert bytes(result.objects["made"]) == bytes(size)
     assert record.counts(time.monotonic()).workers["lost"] >= 1
+
+
+@pytest.mark.parametrize("program", [programs_of_workers.compute, programs_of_workers.block])
+def test_a_program_that_never_ends_is_stopped(program: Callable[..., None]) -> None:
+    endless = Task("endless", f"{programs_of_workers.__name__}:{program.__name__}", argument(600.0))
+    began = time.monotonic()
+    with pytest.raises(JobFailed, match=r"computed for longer than the 0.2 s that a run may take") as raised:
+        mu.run(Job("endless", (endless,), Limits(run_s=0.2, tries=2)))
+    assert len(raised.value.failures[0].tries) == 2
+    assert 0.4 <= time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("size", [10, LARGE])

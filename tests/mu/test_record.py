@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import msgspec
 import pytest
 
 from mu import Job, Task
@@ -32,7 +33,8 @@ class Watched(World):
 def test_facts_tell_what_became_of_every_run_and_worker(faults: str) -> None:
     for seed in range(60):
         rng = random.Random(seed)
-        job, steps = random_job(rng, random_limits(rng, tries=100))
+        limits = msgspec.structs.replace(random_limits(rng, tries=100), run_s=30.0)
+        job, steps = random_job(rng, limits)
         world = Watched(job, steps, rng, FAULTS[faults])
         world.record = record = Record(job, 0.0)
         world.run()

@@ -184,15 +184,18 @@ def test_connections_break_at_random_moments(tmp_path: Path) -> None:
 
 
 def test_what_fails_is_told_and_what_may_help_is_tried(tmp_path: Path) -> None:
-    def task(how: str, tries: int) -> Outcome:
+    def task(how: str, tries: int, **limits: Any) -> Outcome:
         one = mu.Task("it", f"{PROGRAMS}:fail", mu.argument(how))
-        return run(tmp_path, mu.Job(how.replace(" ", "-"), (one,), mu.Limits(workers=1, tries=tries)))
+        return run(tmp_path, mu.Job(how.replace(" ", "-"), (one,), mu.Limits(workers=1, tries=tries, **limits)))
 
     failed = task("value", 3)
     assert failed.kind == "failed"
     assert failed.failures[0].reason.startswith("ValueError: what")
     assert "programs_of_workers" in failed.failures[0].traceback
     assert not failed.failures[0].tries
+    endless = task("endless", 2, run_s=0.2)
+    assert endless.kind == "failed"
+    assert endless.failures[0].tries == ("it computed for longer than the 0.2 s that a run may take",) * 2
     again = task("try again", 3)
     assert again.kind == "failed"
     assert len(again.failures[0].tries) >= 2

@@ -63,6 +63,8 @@ class Faults:
     coordinator_dies: float = 0.0
     limits: float = 0.0
     cancels: float = 0.0
+    loops: float = 0.0
+    """Programs that compute for ever, while their workers say that they are alive; a job needs `run_s` for it."""
     most: int = 1_000_000
     """Of all together."""
 

@@ -22,7 +22,7 @@ from mu.server.disk import Disk, tag_of
 from mu.server.journal import Journal
 from mu.server.memory import Memory
 from mu.server.message import Message
-from mu.wire import Send, piece_head
+from mu.wire import Assigned, Send, piece_head
 from tests.mu.server.peer import Invited, Peer, finish, run
 
 SIZES = (0, 5, 70_000, 700_000, 1 << 18, 2_000_000)
@@ -97,6 +97,34 @@ def test_what_was_accepted_is_there_after_a_kill(tmp_path: Path, memory: int) ->
             await server.leave(job)
             ledger.close()
         assert not (after / "messages").exists()
+
+    run(body())
+
+
+def test_a_task_that_was_not_heard_of_is_told_by_the_next_coordinator(tmp_path: Path) -> None:
+    """Whatever a worker says of what it was at before: nobody else is given its task meanwhile."""
+    keys = JobKeys.make(JOB.id)
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+
+    async def body() -> None:
+        async with Server() as server:
+            launcher = Invited()
+            job, ledger = host(server, before, launcher, keys)
+            first, second = await Peer.at_work(launcher), await Peer.at_work(launcher)
+            await asyncio.to_thread(ledger.flush)
+            shutil.copytree(before, after)
+            await server.leave(job)
+            ledger.close()
+        async with Server() as server:
+            launcher = Invited()
+            job, ledger = host(server, after, launcher, keys)
+            for peer in (first, second):
+                there = msgspec.structs.replace(peer.invitation, address=server.address)
+                assert await (await Peer.enter(there)).expect(Assigned) == peer.assigned
+            assert launcher.invitations.empty()
+            await server.leave(job)
+            ledger.close()
 
     run(body())
 
