@@ -13,13 +13,20 @@ import uvloop
 import mu
 from mu.core.coordinator import Coordinator
 from mu.core.instructions import Outcome
+from mu.errors import TransferFailed
 from mu.server import LocalProcesses, Server
 from mu.store import open_store
 from mu.store.bucket import Bucket
 from pipelines.encode.job import Report, encode_file
 from pipelines.encode.joined import encoding_job, remote_limits
 from pipelines.encode.plan import Settings
-from pipelines.encode.read import REPORT, Joining
+from pipelines.encode.read import REPORT, Joining, Sharing
+from pipelines.errors import InputError
+from pipelines.media.audio import SoundReader
+from pipelines.media.complete import missing_bytes
+from pipelines.media.pieces import Pieces
+from pipelines.media.read import Reader
+from pipelines.media.source import Footage
 from tests.mu import s3
 from tests.pipelines import clips
 from tests.pipelines.test_subtitles import SRT, film
@@ -82,6 +89,57 @@ def test_workers_that_call_out_read_the_film_from_a_bucket_and_join_it_there(
     assert msgspec.msgpack.decode(store.read(REPORT), type=Report).key_frames == 3
     # What was copied of the film is gone, too.
     assert not list(tmp_path.glob("fastslow-*"))
+
+
+GOP = {"x264-params": "keyint=12:min-keyint=4:scenecut=0"}
+SHARED = Sharing(least_bytes=0, look_bytes=1)
+
+
+def test_many_workers_read_it_there_and_nothing_of_it_is_on_their_disks(
+    tmp_path: Path, bucket: type[s3.Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = clips.make(tmp_path / "in.mp4", frames=60, options=GOP, sound=[("aac", 44100, "stereo")])
+    encode_file(str(source), str(tmp_path / "plain.webm"), QUICK, workers=2)
+    Bucket("results").ask("PUT", "films/a film.mp4", body=source.read_bytes())
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    bucket.faults += ["GET.*look: 503", "PUT.*look: cut", "GET.*film.mp4: half", "GET.*film.mp4: 503"]
+    job = encoding_job("s3://results/films/a film.mp4", QUICK, Joining(), limits(), SHARED)
+    outcome = served(tmp_path, job, STORE)
+    assert outcome.kind == "done", outcome
+    assert outcome.committed == 2 + 5 + 10 + 1
+    assert not bucket.faults
+    store = open_store(STORE)
+    assert bytes(store.read(Joining().result)) == (tmp_path / "plain.webm").read_bytes()
+    assert not list(store.list("raw/"))
+    assert not list(tmp_path.glob("fastslow-*"))
+
+
+def test_a_film_that_is_replaced_meanwhile_is_told(tmp_path: Path, bucket: type[s3.Server]) -> None:
+    source = clips.make(tmp_path / "in.mp4", frames=60, options=GOP)
+    Bucket("results").ask("PUT", "films/film.mp4", body=source.read_bytes())
+    with Reader("s3://results/films/film.mp4") as reader:
+        footage = Footage(reader.source.path, reader.source.version, *reader.stored)
+        Bucket("results").ask("PUT", "films/film.mp4", body=bytes(1000) + source.read_bytes())
+        for open_again in (
+            lambda: Reader(footage.path, footage.version),
+            lambda: Pieces(footage),
+            lambda: missing_bytes(footage.path, footage.version),
+            lambda: SoundReader(footage.path, (), footage.version),
+        ):
+            with pytest.raises(InputError, match="was replaced by another object while it was read"):
+                open_again()
+
+
+def test_a_film_that_cannot_be_read_on_is_a_reason_to_try_again(tmp_path: Path, bucket: type[s3.Server]) -> None:
+    source = clips.make(tmp_path / "in.mp4", codec="ffv1", frames=60, size=(192, 128))
+    assert source.stat().st_size > 1 << 19
+    Bucket("results").ask("PUT", "films/film.mp4", body=source.read_bytes())
+    with Reader("s3://results/films/film.mp4") as reader:
+        pictures = iter(reader)
+        next(pictures)
+        bucket.faults += ["GET.*film: 503"] * 6
+        with pytest.raises(TransferFailed):
+            list(pictures)
 
 
 def test_a_film_that_is_not_there_is_told(tmp_path: Path, bucket: type[s3.Server]) -> None:
