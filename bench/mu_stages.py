@@ -6,13 +6,16 @@ Processor time, so that a busy machine matters less.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from statistics import median
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import av
 import numpy as np
 
 import codec
@@ -20,11 +23,16 @@ from bench.clips import frames
 from bench.table import Row, show
 from pipelines import libvpx
 from pipelines.encode.plan import Settings
+from pipelines.encode.shared import Look, look_at
+from pipelines.media.pieces import Pieces, key_frames, pictures
+from pipelines.media.read import Reader
+from pipelines.media.source import Footage, Place
 
-__all__ = ["Stages", "measure", "rows"]
+__all__ = ["Reading", "Stages", "measure", "read", "rows"]
 
 N = 6
 TILES = 3
+GOP = 24
 ROUNDS = 3
 Value = TypeVar("Value")
 
@@ -44,6 +52,22 @@ class Stages:
     state_bytes: int
     raw_bytes: int
     coded_bytes: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Processor seconds of reading a 4K film (H.264, three B-frames, a key frame every second) where it lies."""
+
+    open: float
+    """To open it, which every task does."""
+    look: float
+    """Of a frame that is looked at: decoded, its thumbnail, what is decoded twice at a key frame."""
+    passed: float
+    """Of a frame between the key frame and a chunk."""
+    decode: float
+    """Of a chunk's own frame: decoded and written as the codec has it."""
+    alone: float
+    """Of a frame where one task reads the film and stores it raw."""
 
 
 def measure(rounds: int = ROUNDS) -> Stages:
@@ -105,6 +129,64 @@ def _rebased(
     return state, sizes, first
 
 
+def read(rounds: int = ROUNDS) -> Reading:
+    """Read three seconds of a film, so often; the median of each."""
+    with tempfile.TemporaryDirectory(prefix="fastslow-") as folder:
+        path = str(Path(folder, "film.mp4"))
+        _film(path)
+        return Reading(*(median(each) for each in zip(*(_reading(path) for _ in range(rounds)), strict=True)))
+
+
+def _reading(path: str) -> tuple[float, ...]:
+    with Reader(path) as reader:
+        footage = Footage(path, "", *reader.stored)
+        raster = memoryview(bytearray(footage.frame_size))
+        times = []
+
+        def alone() -> None:
+            for picture in reader:
+                times.append(picture.pts)
+                picture.write_raster(raster)
+
+        whole, _ = _timed(alone)
+    keys = key_frames(path)
+
+    def chunk(first: int, frames: int) -> float:
+        def own() -> None:
+            for picture in pictures(Place(footage, keys[1], times[first], times[first + frames - 1]), frames):
+                picture.write_raster(raster)
+
+        return _timed(own)[0]
+
+    opened, film = _timed(lambda: Pieces(footage))
+    film.__exit__()
+    look, _ = _timed(lambda: look_at(_Nowhere(), Look(0, footage, [keys[1]], keys[2], scenes=True)))
+    begin, end = chunk(GOP, N), chunk(2 * GOP - N, N)
+    decode = (begin - opened) / N
+    return opened, (look - opened) / GOP, (end - begin) / (GOP - N), decode, whole / len(times)
+
+
+class _Nowhere:
+    """A `mu.Context` for a task that only stores."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *_: None
+
+
+def _film(path: str) -> None:
+    options = {"preset": "veryfast", "crf": "20", "x264-params": f"keyint={GOP}:bframes=3:b-adapt=0:scenecut=0"}
+    with av.open(path, "w") as container:
+        stream: Any = container.add_stream("libx264", rate=24, options=options)
+        stream.pix_fmt = "yuv420p"
+        for number, image in enumerate(map(_tiled, frames("bigbuckbunny", 3 * GOP))):
+            if number == 0:
+                stream.width, stream.height = image.width, image.height
+            planes = np.concatenate([plane.ravel() for plane in (image.y, image.u, image.v)])
+            shaped = planes.reshape(image.height * 3 // 2, image.width)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(shaped, format="yuv420p")))
+        container.mux(stream.encode())
+
+
 def _tiled(image: codec.Image) -> codec.Image:
     return codec.Image.from_planes(*(np.tile(plane, (TILES, TILES)) for plane in (image.y, image.u, image.v)))
 
@@ -118,6 +200,15 @@ def rows() -> Iterator[Row]:
         ("first frame of a chunk, encoded anew", stages.first),
         ("rebase", stages.rebase),
         ("a state to bytes and back", stages.pack),
+    ):
+        yield Row(f"{what}, a frame", f"{1000 * seconds:.0f}", 1000 * seconds, unit=" ms")
+    film = read()
+    yield Row("a film in place: open it", f"{1000 * film.open:.0f}", 1000 * film.open, unit=" ms")
+    for what, seconds in (
+        ("look at it, key frames every second", film.look),
+        ("between a key frame and a chunk", film.passed),
+        ("a chunk's own: decode, write as the codec has it", film.decode),
+        ("where one task reads all of it: the same", film.alone),
     ):
         yield Row(f"{what}, a frame", f"{1000 * seconds:.0f}", 1000 * seconds, unit=" ms")
     for what, size in (

@@ -47,9 +47,9 @@ class Joining(msgspec.Struct, frozen=True):
 class Sharing(msgspec.Struct, frozen=True):
     """When and how the reading of a film is shared among tasks."""
 
-    least_bytes: int = 256 << 20
+    least_bytes: int = 512 << 20
     """A film of fewer bytes of raw frames is read by one task."""
-    look_bytes: int = 1 << 30
+    look_bytes: int = 256 << 20
     """A task looks at about so many bytes of raw frames."""
     longest_run: int = 2000
     """Frames: if key frames are farther apart, one task reads the film."""

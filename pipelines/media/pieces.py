@@ -27,6 +27,8 @@ _RUN_UPS = (0, 1, 10)
 """Seconds that a jump aims before a key frame, one try after the other."""
 _HARMLESS = "mmco: unref short failure"
 """H.264 lets go of a picture that is not there: one before the key frame. It would be gone now in any case."""
+_TOLD_UNNEEDED = ("h264", "mpeg2video")
+"""Codecs whose pictures say that no other one needs them. HEVC's say so of some that others do need."""
 _DECODED_ON = 1000
 """Packets: a jump that ends so far before its key frame has failed."""
 
@@ -72,10 +74,11 @@ class Pieces:
     def __exit__(self, *_: object) -> None:
         self._container.close()
 
-    def pictures(self, entry: Entry | None, until: Entry | None = None) -> Iterator[Picture]:
+    def pictures(self, entry: Entry | None, until: Entry | None = None, first: int | None = None) -> Iterator[Picture]:
         """The pictures from a key frame's on, or from the film's first on, to its end. Raises Unclean.
 
-        What is shown before the key frame, though it is stored behind it, is no part of it.
+        What is shown before the key frame, though it is stored behind it, is no part of it, nor is what is shown
+        before `first`.
         """
         self.edge = None
         if entry is None and self._used:
@@ -83,7 +86,7 @@ class Pieces:
             self._open()
         self._used = True
         start = shown = None
-        first = True
+        entered = False
         for packet in self._packets(entry):
             if packet.size:
                 if packet.pts is None:
@@ -96,15 +99,16 @@ class Pieces:
                     self.edge = packet.pts
             # What comes before the key frame in the film lacks what it is predicted from; of the key frame itself
             # whoever decodes on from the piece before sees whether it is the same.
-            excused = entry is not None and bool(packet.size) and (first or (packet.pts or 0) < (start or 0))
-            first = False
+            excused = entry is not None and bool(packet.size) and (not entered or (packet.pts or 0) < (start or 0))
+            entered = True
+            self._skip(packet.size and first is not None and (packet.pts or 0) < first)
             for frame in self._decode(packet, excused, _HARMLESS if entry is not None else None):
                 if frame.pts is None:
                     raise Unclean("it does not say when its frames are shown")
                 if shown is not None and frame.pts <= shown:
                     raise Unclean("its frames come in another order than they are shown")
                 shown = frame.pts
-                if entry is not None and frame.pts < (start or 0):
+                if (entry is not None and frame.pts < (start or 0)) or (first is not None and frame.pts < first):
                     continue
                 self._check(frame)
                 yield Picture(frame.pts, frame.duration or 0, self._converted(frame), self._footage.orientation)
@@ -137,6 +141,12 @@ class Pieces:
                     break
         raise Unclean("a key frame of its index is not where it should be")
 
+    def _skip(self, passed: object) -> None:
+        """Do not decode what no other picture needs, if it need not be shown."""
+        context = self._stream.codec_context
+        if context.name in _TOLD_UNNEEDED:
+            context.skip_frame = "NONREF" if passed else "DEFAULT"
+
     def _decode(self, packet: Packet[Any], excused: bool, harmless: str | None) -> list[VideoFrame]:
         """The frames that come out when a packet is put in, against which FFmpeg may say something if it is excused."""
         with complaints() as said:
@@ -165,14 +175,13 @@ def pictures(place: Place, frames: int) -> Iterator[Picture]:
     times: list[int] = []
     try:
         with Pieces(place.footage) as film:
-            for picture in film.pictures(place.entry):
-                if picture.pts >= place.first:
-                    times.append(picture.pts)
-                    if picture.pts > place.last or times[0] != place.first or len(times) > frames:
-                        break
-                    yield picture
-                    if picture.pts == place.last:
-                        break
+            for picture in film.pictures(place.entry, first=place.first):
+                times.append(picture.pts)
+                if picture.pts > place.last or times[0] != place.first or len(times) > frames:
+                    break
+                yield picture
+                if picture.pts == place.last:
+                    break
     except Unclean as error:
         raise InputError(f"{place.footage.path}: {error}, unlike when it was looked at") from error
     if len(times) != frames or times[-1] != place.last:

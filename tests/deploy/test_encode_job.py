@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from deploy import local
 from pipelines.encode.job import Report, encode_file
 from pipelines.encode.joined import encoding_job, remote_limits
 from pipelines.encode.plan import Settings
-from pipelines.encode.read import REPORT, Joining
+from pipelines.encode.read import REPORT, Joining, Sharing
 from tests.deploy.test_jobs import Jobs, committed, over
 from tests.deploy.test_jobs import jobs as jobs  # the fixture
 from tests.pipelines import clips
@@ -44,3 +45,22 @@ def test_a_film_is_encoded_to_the_bytes_that_one_machine_makes(jobs: Jobs, tmp_p
     report = msgspec.msgpack.decode(results[REPORT], type=Report)
     assert report == msgspec.structs.replace(expected, wall_s=0.0, cpu_s={})
     assert not any(name.startswith("raw/") for name in results), "temporary objects go when they were used"
+
+
+def test_many_workers_read_a_film_in_its_bucket(jobs: Jobs, tmp_path: Path) -> None:
+    options = {"x264-params": "open-gop=1:keyint=24:min-keyint=4:bframes=3:scenecut=0"}
+    clip: dict[str, Any] = {"frames": 120, "size": (320, 192), "options": options}
+    film = clips.make(tmp_path / "film.mp4", **clip, sound=[("aac", 44100, "stereo")])
+    expected = encode_file(str(film), str(tmp_path / "plain.webm"), QUICK, workers=2)
+    media = jobs.stack.outputs["MediaBucket"]
+    local.client("s3", jobs.stack).upload_file(str(film), media, "a shared film.mp4")
+    sharing = Sharing(least_bytes=0, look_bytes=24 * 320 * 192)
+    job = encoding_job(f"s3://{media}/a shared film.mp4", QUICK, Joining(), remote_limits(3), sharing)
+    jobs.submit(job)
+    told = jobs.until(job, over)
+    assert (told["state"], told["counts"]["committed"]) == ("done", 2 + 5 + 10 + 1)
+    results = jobs.results(job)
+    assert results[Joining().result] == (tmp_path / "plain.webm").read_bytes()
+    report = msgspec.msgpack.decode(results[REPORT], type=Report)
+    assert report == msgspec.structs.replace(expected, wall_s=0.0, cpu_s={})
+    assert not any(name.startswith(("raw/", "look/")) for name in results)
