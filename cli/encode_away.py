@@ -33,6 +33,9 @@ MOST_WORKERS = 200
 # Seconds of one processor a frame and megapixel, as `fastslow encode --json --workers 1` says of the clip
 # anim_bigbuckbunny at 1280x720, half as much again for Lambda's: libvpx, and what a chain waits for.
 _ENCODE_S, _REBASE_S = 0.06, 0.012
+# The same of reading, by `python -m bench mu_stages`: a frame is decoded to look at it, and by the task of its chunk,
+# which decodes half as many on its way from the key frame before.
+_READ_S = 0.02
 _UNTIL_CANCELLED_S = 20.0
 
 
@@ -154,8 +157,9 @@ def _expected(film: Source, settings: Settings, workers: int) -> Work:
     chain = min(chunks, settings.chain)
     waiting = pixels * _REBASE_S * chain / 2  # a chunk waits for all before it in its chain
     workers = min(workers, chunks + 2)
-    work_s = pixels * (_ENCODE_S + _REBASE_S) + waiting
-    return Work(work_s, workers, max(work_s / workers, 10.0), 6 * chunks)  # golden picture and state are messages in S3
+    work_s = pixels * (_READ_S + _ENCODE_S + _REBASE_S) + waiting
+    # Golden picture and state are messages in S3; a film is opened with some ten ranges, twice or so for a chunk.
+    return Work(work_s, workers, max(work_s / workers, 10.0), 30 * chunks)
 
 
 def _brought(s3: Any, source: str, media: str, show: Callable[[], Display]) -> str:

@@ -92,6 +92,8 @@ class Look(msgspec.Struct, frozen=True):
     """Where the stretch after them begins; None: they end with the film."""
     scenes: bool
     """Whether thumbnails are wanted."""
+    frames: int = 0
+    """About how many the film has."""
 
     @property
     def result(self) -> str:
@@ -128,7 +130,7 @@ def open_film(context: Context, film: Film) -> None:
     looks = []
     for number, entries in enumerate(groups):
         until = groups[number + 1][0] if number + 1 < len(groups) else None
-        looks.append(Look(number, footage, entries, until, film.settings.scene_cuts))
+        looks.append(Look(number, footage, entries, until, film.settings.scene_cuts, source.frames))
     seen = Seen(film, footage, len(looks), [entry for group in groups for entry in group])
     context.add([*map(_looking, looks), _cutting(seen)])
 
@@ -189,7 +191,7 @@ class _Watcher:
     """Looks at a stretch."""
 
     def __init__(self, context: Context, look: Look) -> None:
-        self._context, self._scenes = context, look.scenes
+        self._context, self._scenes, self._frames = context, look.scenes, look.frames or None
         self._raster = memoryview(bytearray(look.footage.frame_size))
         self.shape = (0, 0)
 
@@ -214,7 +216,7 @@ class _Watcher:
                 before, self.shape = one.thumbnail, one.thumbnail.shape
                 stretch.thumbnails.append(before.astype("<u2").tobytes())
                 stretch.distances.append(one.distance)
-            self._context.progress("look")
+            self._context.progress("look", 1, self._frames)
         if until is not None and film.edge is None:
             raise Unclean("a key frame of its index is not where it should be")
         return stretch
