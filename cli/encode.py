@@ -99,7 +99,14 @@ class BitRate(click.ParamType[float]):
     show_default=True,
     help="Who encodes: this machine, or the workers of the deployed stack.",
 )
-@click.option("--stack", default="fastslow", show_default=True, metavar="NAME", help="With aws: which stack.")
+@click.option(
+    "--stack",
+    default="fastslow",
+    show_default=True,
+    envvar="FASTSLOW_STACK",
+    metavar="NAME",
+    help="With aws: which stack.",
+)
 @click.option("--local", is_flag=True, help="With aws: the stack of `fastslow local up`.")
 @click.option(
     "--max-cost",

@@ -25,7 +25,9 @@ _LONGEST_TRACEBACK = 40
 
 def _where(command: F) -> F:
     command = click.option("--local", is_flag=True, help="The stack of `fastslow local up`.")(command)
-    return click.option("--stack", default="fastslow", show_default=True, metavar="NAME", help="Which stack.")(command)
+    return click.option(
+        "--stack", default="fastslow", show_default=True, envvar="FASTSLOW_STACK", metavar="NAME", help="Which stack."
+    )(command)
 
 
 def _seen(command: F) -> F:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,20 @@ def status(as_json: bool) -> None:
     click.echo(f"cloud           {told['endpoint_url']}")
     for name, counts in sorted(told["environments"].items()):
         click.echo(f"{name:24} {counts['busy']} busy, {counts['free']} free")
+
+
+@local.command(short_help="What leads AWS's tools to it.")
+def env() -> None:
+    """Print the variables with which programs that use AWS find this stack: eval "$(fastslow local env)"."""
+    with told_when_deploying():
+        from deploy import local as stack
+
+        state = stack.running()
+        if not state or not state.alive or not state.outputs:
+            raise Failure("the local stack is not up; `fastslow local up` brings it up")
+        told = stack.credentials(state.cloud_url, state.trusted) | {"FASTSLOW_STACK": stack.stack_name(state)}
+    for name, value in told.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
 
 
 @local.command(short_help="What functions and the coordinator wrote.")

@@ -16,7 +16,10 @@ from infra.settings import Settings
 
 
 class Jobs(Construct):
-    """Takes a job into the bucket and its id to the queue; reads and writes below `jobs/` alone."""
+    """Takes a job into the bucket and its id to the queue; reads below `jobs/`, and writes `jobs/ID/job` alone.
+
+    Who has the API's key may have workers run what is deployed, not what he wrote himself.
+    """
 
     def __init__(
         self,
@@ -52,5 +55,5 @@ class Jobs(Construct):
             },
         )
         grants.read(self.program.role, results, "jobs/")
-        grants.write(self.program.role, results, "jobs/")
+        grants.write(self.program.role, results, "jobs/*/job")
         grants.send(self.program.role, queue.jobs)

@@ -25,7 +25,10 @@ from infra.workers import Workers
 JOBS = "jobs/"
 """Where in the bucket of results jobs are: `jobs/ID/job`, `status.json`, `ledger/` are the coordinator's alone,"""
 STORE = "jobs/*/store/"
-"""and this is where a job's workers keep its objects."""
+"""this is where a job's workers keep its objects,"""
+CODE = "jobs/*/code/"
+"""and this the modules that it takes along: workers run them, so no role of the stack but the coordinator's may write
+here; the account's own people do."""
 
 
 class FastslowStack(Stack):
@@ -124,6 +127,7 @@ class FastslowStack(Stack):
             grants.read(worker.role, storage.media)
             grants.read(worker.role, storage.results, STORE)  # what another worker left there
             grants.write(worker.role, storage.results, STORE)
+            grants.read(worker.role, storage.results, CODE)
         self.coordinator = None
         if self.queue:
             names = ",".join(worker.function.function_name for worker in self.workers.programs)

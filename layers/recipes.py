@@ -125,7 +125,7 @@ PROJECT = (
     LeftOut("*/py.typed", "says that there are types"),
 )
 # What only workers and the coordinator import, which run for long.
-LATE = ("pipelines", "mu/core", "mu/local", "mu/server", "mu/worker")
+LATE = ("pipelines", "mu/away", "mu/core", "mu/local", "mu/server", "mu/worker")
 
 RECIPES = {
     recipe.name: recipe

@@ -29,6 +29,9 @@ Program = Annotated[str, Meta(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z", max
 
 MESSAGES = "messages"
 """Objects whose names begin with this part are mu's own: large messages on their way."""
+Digest = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
+"""A SHA-256 in hexadecimal; empty for nothing."""
+
 LARGEST_ARGUMENT = 1 << 18
 """Bytes: what is larger belongs into the store."""
 
@@ -124,6 +127,10 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     name: Name
     tasks: tuple[Task, ...]
     limits: Limits = Limits()
+    code: Digest = ""
+    """Of the modules that it takes along to workers elsewhere (`mu.code`)."""
+    inputs: Digest = ""
+    """Of the objects that are given with it, where they lie beside it: with others it is another job."""
 
     @cached_property
     def id(self) -> str:

@@ -64,7 +64,8 @@ def map(  # noqa: A001  it is what it is, as in `concurrent.futures`
 
     Items and results are plain data: numbers, text, bytes, lists, dicts, None, and what msgspec knows beside (structs,
     dataclasses). An item comes as the type that the function's parameter is annotated with; a result comes as lists,
-    dicts and so on. With a folder as `store`, the same call goes on where it was, however it ended.
+    dicts and so on. With a folder as `store`, the same call goes on where it was, however it ended; on the backend
+    `aws` it does so by itself, and one that was done gives its results at once.
 
     Up to `batch` items go to a worker together: a few where there are many, unless it is given. Should a worker be lost
     with several, each of them is tried by itself.
@@ -73,6 +74,7 @@ def map(  # noqa: A001  it is what it is, as in `concurrent.futures`
     for a function that workers cannot find and for an item that is no plain data.
     """
     name = name_of(function)
+    own = (name.partition(":")[0],) if backend != "local" else ()
     values = [_value(number, item) for number, item in enumerate(items)]
     results: dict[int, Any] = {}
     failures: dict[int, Failure] = {}
@@ -85,7 +87,7 @@ def map(  # noqa: A001  it is what it is, as in `concurrent.futures`
             job = msgspec.structs.replace(job, limits=msgspec.structs.replace(limits, tries=1, on_failure="finish"))
         lost: tuple[Failure, ...] = ()
         try:
-            objects = run(job, backend=backend, workers=workers, store=store).objects
+            objects = run(job, backend=backend, workers=workers, store=store, prepare=own).objects
         except JobFailed as error:
             objects, lost = error.objects, error.failures
         _sort(objects, results, failures)

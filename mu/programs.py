@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
     from mu.context import Context
 
-__all__ = ["argument_of", "call", "load", "main_is", "main_script", "name_of"]
+__all__ = ["MAIN", "argument_of", "call", "forget", "load", "loading", "main_is", "main_script", "name_of"]
 
-_MAIN = "__mu_main__"
+MAIN = "__mu_main__"
+"""The name under which workers load the script whose functions are those of `__main__`."""
 _NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
 
 
@@ -37,12 +38,22 @@ def call(program: str, context: Context, argument: msgspec.Raw) -> None:
     load(program)(context, argument_of(program, 1, argument))
 
 
+_loading = 0
+
+
+def loading() -> bool:
+    """Whether the module of a program is being imported."""
+    return _loading > 0
+
+
 @lru_cache(maxsize=256)
 def load(program: str) -> Callable[..., Any]:
     """The function of this name; its module is imported. Raises JobError, or what the module raises."""
     if not _NAME.match(program):
         raise JobError(f"{program!r} is no name of a program: it is module:function")
     module_name, _, name = program.partition(":")
+    global _loading
+    _loading += 1
     try:
         module = _main_module() if module_name == "__main__" else importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -50,6 +61,8 @@ def load(program: str) -> Callable[..., Any]:
         if module_name != missing and not module_name.startswith(f"{missing}."):
             raise  # a module that the program's own one needs
         raise JobError(f"{program}: there is no module {missing} where the worker looks for it (sys.path)") from error
+    finally:
+        _loading -= 1
     function = getattr(module, name, None)
     if function is None:
         raise JobError(f"{program}: the module {module_name} has no {name}")
@@ -57,6 +70,12 @@ def load(program: str) -> Callable[..., Any]:
         raise JobError(f"{program} is no function that its module defines")
     found: Callable[..., Any] = function
     return found
+
+
+def forget() -> None:
+    """Look for every program anew: modules are not what they were."""
+    load.cache_clear()
+    _decoder.cache_clear()
 
 
 def argument_of(program: str, position: int, argument: msgspec.Raw | bytes | memoryview) -> Any:
@@ -135,16 +154,21 @@ def main_is(script: str) -> None:
 
 def _main_module() -> ModuleType:
     if _script is None:
-        return sys.modules["__main__"]
-    if _MAIN not in sys.modules:
-        spec = importlib.util.spec_from_file_location(_MAIN, _script)
+        try:
+            return importlib.import_module(MAIN)  # the job took it along
+        except ModuleNotFoundError as error:
+            if error.name != MAIN:
+                raise
+            return sys.modules["__main__"]
+    if MAIN not in sys.modules:
+        spec = importlib.util.spec_from_file_location(MAIN, _script)
         if spec is None or spec.loader is None:
             raise JobError(f"{_script} is no Python script that workers can load")
         module = importlib.util.module_from_spec(spec)
-        sys.modules[_MAIN] = module
+        sys.modules[MAIN] = module
         try:
             spec.loader.exec_module(module)
         except BaseException:
-            del sys.modules[_MAIN]
+            del sys.modules[MAIN]
             raise
-    return sys.modules[_MAIN]
+    return sys.modules[MAIN]

@@ -280,7 +280,7 @@ ToWorker = Welcome | Assigned | Accepted | Deliver | Delivered | Retracted | Roo
 # To whoever starts a worker elsewhere, and by that to the worker: as JSON on its standard input, or in its event.
 
 
-class Invitation(msgspec.Struct, frozen=True):
+class Invitation(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that a worker needs to know to come. The token is secret."""
 
     address: Annotated[str, Meta(pattern=r"^.+:\d{1,5}\Z", max_length=300)]
@@ -292,6 +292,8 @@ class Invitation(msgspec.Struct, frozen=True):
     """The certificate (PEM) that signed the coordinator's, which is for `server_name(job)`: trust nothing else."""
     store: Annotated[str, Meta(max_length=1000)] = ""
     """Where the job's objects are: an address for `mu.store.open_store`."""
+    code: Annotated[str, Meta(pattern=r"^(.+/[0-9a-f]{64})?\Z", max_length=1000)] = ""
+    """Where the job's own modules are (`mu.code`): an address, the last part of which is their digest."""
 
     def __repr__(self) -> str:
         return f"Invitation({self.address!r}, {self.job!r}, {self.worker!r})"

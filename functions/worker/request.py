@@ -20,4 +20,6 @@ def parse(event: dict[str, Any]) -> Invitation:
         raise JobError(f"the event is no invitation to a job: {error}") from error
     if not invitation.store.startswith("s3://"):
         raise JobError("the event names no bucket: `store` must be s3://bucket/prefix")
+    if invitation.code and not invitation.code.startswith("s3://"):
+        raise JobError("the event names no bucket: `code` must be s3://bucket/prefix/digest")
     return invitation

@@ -87,6 +87,7 @@ class HostedJob:
         launcher: Launcher,
         address: Callable[[], str],
         store: str,
+        code: str,
         token_s: int,
         ledger: Ledger | None,
         entries: Sequence[Entry],
@@ -104,7 +105,8 @@ class HostedJob:
         self.deaf: set[Session] = set()
         """Those who are not listened to because nothing more of theirs can be held: they count as alive."""
         self._coordinator, self._turn, self._keys = coordinator, turn, keys
-        self._launcher, self._address, self._store, self._token_s = launcher, address, store, token_s
+        self._launcher, self._address, self._token_s = launcher, address, token_s
+        self._store, self._code = store, code
         self._journal, self._durable = Journal(ledger), ledger is not None
         self._drop, self._observer = drop, observer
         self._sessions: dict[int, Session] = {}
@@ -216,7 +218,8 @@ class HostedJob:
     def _launch(self, wanted: Launch) -> None:
         expiry = int(time.time()) + self._token_s
         token = self._keys.token(wanted.worker, expiry)
-        invitation = Invitation(self._address(), self.id, wanted.worker, token, self._keys.authority, self._store)
+        places = self._store, self._code
+        invitation = Invitation(self._address(), self.id, wanted.worker, token, self._keys.authority, *places)
         self._launched.add(wanted.worker)
         self._in_background(self._start(invitation))
 

@@ -81,6 +81,7 @@ class Server:
         launcher: Launcher,
         folder: Path,
         store: str = "",
+        code: str = "",
         keys: JobKeys | None = None,
         ledger: Ledger | None = None,
         entries: Iterable[Entry] = (),
@@ -91,11 +92,11 @@ class Server:
         """Run a job. Its outcome is `await job.over`; then `await server.leave(job)`.
 
         `folder` is where messages go that memory has no room for, and nobody else's; `store` is where workers find
-        the job's objects and leave large messages (`mu.store.open_store`). With a `ledger` the job survives
-        its coordinator: every message is on the disk before its sender may forget it. To go on with such a job give the
-        restored coordinator with the same folder and `keys`, and the ledger's `entries`; have the ledger call `wake`
-        of what this returns. `drop` removes from the store what nobody needs any more. `workers` is how many it may
-        have from its beginning on, as `HostedJob.limit` says later.
+        the job's objects and leave large messages (`mu.store.open_store`), and `code` where its own modules are, if it
+        has some. With a `ledger` the job survives its coordinator: every message is on the disk before its sender may
+        forget it. To go on with such a job give the restored coordinator with the same folder and `keys`, and the
+        ledger's `entries`; have the ledger call `wake` of what this returns. `drop` removes from the store what nobody
+        needs any more. `workers` is how many it may have from its beginning on, as `HostedJob.limit` says later.
         Raises JobError if the job runs here already, BackendError if messages are missing.
         """
         assert self._turn is not None, "the server must be started first"
@@ -127,6 +128,7 @@ class Server:
             launcher=launcher,
             address=lambda: self.address,
             store=store,
+            code=code,
             token_s=options.token_s,
             ledger=ledger,
             entries=entries,

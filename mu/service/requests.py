@@ -1,6 +1,7 @@
 """What may be asked of the service, and where in the bucket of results a job's things are.
 
     jobs/ID/job            the job, a MessagePack of `mu.Job`
+    jobs/ID/code/DIGEST    the modules that it takes along (`mu.code`), if it does
     jobs/ID/status.json    what became of it
     jobs/ID/page.html      how it went, for people, once it is over
     jobs/ID/ledger/        its journal, for a machine that takes the place of this one
@@ -30,6 +31,7 @@ __all__ = [
     "Request",
     "Run",
     "checked_id",
+    "code_key",
     "decode_job",
     "encode_job",
     "encode_request",
@@ -101,6 +103,8 @@ def job_from_json(body: str | bytes, programs: Sequence[str]) -> Job:
         raise JobError(f"the body is no JSON: {error}") from error
     if not 1 <= len(job.tasks) <= MOST_TASKS:
         raise JobError(f"a job begins with 1 to {MOST_TASKS} tasks, not {len(job.tasks)}")
+    if job.code:
+        raise JobError("a job with code of its own is not handed in here: mu.run(job, backend='aws') takes it along")
     for task in job.tasks:
         if len(task.argument) > LARGEST_ARGUMENT:
             raise JobError(
@@ -160,6 +164,11 @@ def job_prefix(job: str) -> str:
 def job_key(job: str) -> str:
     """Where the job itself is."""
     return f"jobs/{job}/job"
+
+
+def code_key(job: str, digest: str) -> str:
+    """Where the modules are that it takes along: whoever may write here has workers run what he likes."""
+    return f"jobs/{job}/code/{digest}"
 
 
 def status_key(job: str) -> str:

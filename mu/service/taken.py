@@ -21,7 +21,7 @@ from mu.service.cloud import Cloud
 from mu.service.generations import Opened, open_ledger
 from mu.service.launcher import ForJob, Lambda
 from mu.service.prices import Prices
-from mu.service.requests import ledger_prefix, running_key, status_key, store_prefix
+from mu.service.requests import code_key, ledger_prefix, running_key, status_key, store_prefix
 from mu.service.shown import Shown
 from mu.service.status import Status, encode_status
 
@@ -87,6 +87,7 @@ class Taken:
         return self._server.host(
             Coordinator.restore(self.job, loaded.entries, epoch=loaded.epoch, now=now),
             store=self._cloud.url(store_prefix(self.job.id)),
+            code=self._cloud.url(code_key(self.job.id, self.job.code)) if self.job.code else "",
             launcher=self._launcher,
             folder=self._folder / "messages",
             keys=keys,

@@ -50,8 +50,9 @@ class Bucket:
     """The objects of a bucket, as the environment's credentials, region and endpoint let them be reached.
 
     A request is tried `attempts` times, with pauses from `pause` seconds on that double and are cut by chance;
-    `patience` is how many seconds may go by without a byte. May be used by several threads. Every method raises
-    Missing, Refused, or TransferFailed once every attempt has failed.
+    `patience` is how many seconds may go by without a byte. `wallet` and `region` are for credentials and regions that
+    are named elsewhere. May be used by several threads. Every method raises Missing, Refused, or TransferFailed once
+    every attempt has failed.
     """
 
     def __init__(
@@ -62,10 +63,13 @@ class Bucket:
         pause: float = 0.1,
         patience: float = 10.0,
         sleep: Callable[[float], object] = time.sleep,
+        wallet: Wallet | None = None,
+        region: str = "",
     ) -> None:
         self.name = name
         self._attempts, self._pause, self._patience, self._sleep = attempts, pause, patience, sleep
-        self._region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        regions = (region, os.environ.get("AWS_REGION"), os.environ.get("AWS_DEFAULT_REGION"), "us-east-1")
+        self._region = next(each for each in regions if each)
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         if endpoint:
             parts = urlsplit(endpoint)
@@ -73,7 +77,7 @@ class Bucket:
         else:
             ending = "amazonaws.com.cn" if self._region.startswith("cn-") else "amazonaws.com"
             self._scheme, self._host, self._folder = "https", f"{name}.s3.{self._region}.{ending}", ""
-        self._wallet = Wallet()
+        self._wallet = wallet or Wallet()
         self._tls: ssl.SSLContext | None = None
         self._idle: list[tuple[float, http.client.HTTPConnection]] = []
         self._lock = threading.Lock()

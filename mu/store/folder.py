@@ -75,6 +75,10 @@ class FolderStore:
         """See `Store`."""
         return self._path(name).is_file()
 
+    def holds(self, name: str, payload: bytes | memoryview) -> bool:
+        """See `Store`."""
+        return self.exists(name) and digest(self.read(name)) == digest(payload)
+
     def size(self, name: str) -> int:
         """See `Store`."""
         with _told(self._path(name)) as path:

@@ -35,6 +35,9 @@ class Store(Protocol):
     def exists(self, name: str) -> bool:
         """Whether there is such an object."""
 
+    def holds(self, name: str, payload: bytes | memoryview) -> bool:
+        """Whether there is such an object with these bytes, told by size and digest."""
+
     def size(self, name: str) -> int:
         """The bytes of an object."""
 

@@ -24,7 +24,7 @@ _READ_PART = 8 << 20
 _WRITE_WHOLE = 64 << 20
 _WRITE_PART = 32 << 20
 _AT_ONCE = 4
-_ATTEMPTS = 9
+ATTEMPTS = 9
 """Of a request: 10 to 20 s of pauses, for as long as S3 may need to make room for thousands that begin at once."""
 _READINGS = 3
 """How often an object is read anew whose bytes are not what its digest says."""
@@ -40,7 +40,7 @@ class S3Store:
         prefix = prefix.strip("/")
         if not _BUCKET.match(name) or not _PREFIX.match(prefix) or ".." in prefix.split("/"):
             raise JobError(f"s3://{name}/{prefix} is no store: the bucket or the prefix cannot be called so")
-        self.bucket = bucket if isinstance(bucket, Bucket) else Bucket(bucket, attempts=_ATTEMPTS)
+        self.bucket = bucket if isinstance(bucket, Bucket) else Bucket(bucket, attempts=ATTEMPTS)
         self._prefix = f"{prefix}/" if prefix else ""
         self._at_once = at_once
 
@@ -69,6 +69,12 @@ class S3Store:
     def exists(self, name: str) -> bool:
         """See `Store`."""
         return self.bucket.head(self._key(name)) is not None
+
+    def holds(self, name: str, payload: bytes | memoryview) -> bool:
+        """See `Store`; nothing but the object's headers comes."""
+        headers = self.bucket.head(self._key(name)) or {}
+        size = str(memoryview(payload).nbytes)
+        return headers.get("content-length") == size and headers.get(_DIGEST) == digest(payload).hex()
 
     def size(self, name: str) -> int:
         """See `Store`."""

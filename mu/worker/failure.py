@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from mu.wire import Failed
+from mu.worker.code import lacking
 
 __all__ = ["failed"]
 
@@ -22,6 +23,8 @@ def failed(error: BaseException, *, again: bool | None = None) -> Failed:
         text = str(error)
     except Exception as other:  # noqa: BLE001  whatever a program's own exception does
         text = f"(its text cannot be had: {type(other).__name__})"
+    if isinstance(error, ModuleNotFoundError) and (more := lacking()):
+        text = f"{text}; {more}"
     frames = error.__traceback__
     while frames is not None and frames.tb_next is not None and frames.tb_frame.f_code.co_filename.startswith(_OURS):
         frames = frames.tb_next

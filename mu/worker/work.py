@@ -21,6 +21,7 @@ from mu import programs
 from mu.job import Task
 from mu.store.names import Store
 from mu.wire import Done, Failed, Invitation
+from mu.worker.code import JobCode
 from mu.worker.context import RemoteContext
 from mu.worker.failure import failed
 from mu.worker.line import Line, Stopped
@@ -69,7 +70,7 @@ def work(
     last_start = None if leave_at is None or time_s is None else leave_at - time_s * _RESERVE
     interrupter = _Interrupter()
     counts = {Done: 0, Failed: 0}
-    with interrupter:
+    with interrupter, JobCode(invitation.code) as code:
         line = Line(
             invitation,
             about=about or f"{socket.gethostname()}, process {os.getpid()}",
@@ -85,7 +86,7 @@ def work(
                     with interrupter.computing():
                         prepare()
                 word = _run(
-                    task, line, store, interrupter, shared=bool(invitation.store), first=not any(counts.values())
+                    task, line, store, interrupter, code, shared=bool(invitation.store), first=not any(counts.values())
                 )
                 line.over(word)
                 counts[type(word)] += 1
@@ -104,12 +105,13 @@ def work(
 
 
 def _run(
-    task: Task, line: Line, store: Store, interrupter: _Interrupter, *, shared: bool, first: bool
+    task: Task, line: Line, store: Store, interrupter: _Interrupter, code: JobCode, *, shared: bool, first: bool
 ) -> Done | Failed:
     """Run a task's program; how that ended. Raises Stopped, or KeyboardInterrupt."""
     context = RemoteContext(line, task, store, shared=shared)
     try:
         with interrupter.computing():
+            code.use()
             programs.call(task.program, context, task.argument)
             context.settle()
     except (Stopped, KeyboardInterrupt):

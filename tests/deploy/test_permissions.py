@@ -85,16 +85,19 @@ PLACES = {
     "Models": ("Models", "there"),
     "Media": ("Media", "there"),
     "Results": ("Results", "there"),
-    "Job": ("Results", "jobs/film-0/status.json"),
+    "Job": ("Results", "jobs/film-0/job"),
+    "Status": ("Results", "jobs/film-0/status.json"),
+    "Code": ("Results", "jobs/film-0/code/0123"),
     "Store": ("Results", "jobs/film-0/store/out/there"),
 }
+BELOW_JOBS = ("Job", "Status", "Code", "Store")
 MAY = {
     "classify": {("read", "Models")},
     "warmup": {("call", "fastslow-classify:live")},
-    "jobs": {*((what, where) for what in ("read", "write") for where in ("Job", "Store")), ("send", "Jobs")},
-    "worker-0": {*(("read", where) for where in ("Models", "Media", "Store")), ("write", "Store")},
+    "jobs": {*(("read", where) for where in BELOW_JOBS), ("write", "Job"), ("send", "Jobs")},
+    "worker-0": {*(("read", where) for where in ("Models", "Media", "Store", "Code")), ("write", "Store")},
     "coordinator": {
-        *((what, where) for what in ("read", "write", "delete") for where in ("Job", "Store")),
+        *((what, where) for what in ("read", "write", "delete") for where in BELOW_JOBS),
         *(("call", "fastslow-worker-0"), ("receive", "Jobs"), ("send", "Refused")),
     },
 }

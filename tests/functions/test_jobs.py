@@ -114,6 +114,8 @@ def test_a_job_is_cancelled_unless_it_is_over(cloud: Any) -> None:
         ({"name": "../up"}, "no job"),
         ({"limits": {"tries": 0}}, "tries must be 1 to 100"),
         ({"surplus": 1}, "surplus"),
+        ({"code": "0" * 64}, "a job with code of its own is not handed in here"),
+        ({"code": "../x"}, "no job"),
         (
             {"tasks": [{"name": "a", "program": "os:system"}]},
             r"os:system may not run here, only programs of pipelines\.",

@@ -298,8 +298,12 @@ def test_jobs_and_workers_touch_only_what_is_theirs(template: Template) -> None:
         return json.dumps([each["Resource"] for each in found])
 
     jobs, worker = (template.function(f"fastslow-{name}")["Role"] for name in ("jobs", "worker-0"))
-    assert "/jobs/*" in below(jobs, "s3:PutObject")
+    assert json.loads(below(jobs, "s3:PutObject"))[0]["Fn::Join"][1][1] == "/jobs/*/job*"
+    assert "/jobs/*" in below(jobs, "s3:GetObject")
     assert "/jobs/*/store/*" in below(worker, "s3:PutObject"), "a worker writes no job's status or journal"
+    assert "/jobs/*/code/*" in below(worker, "s3:GetObject")
+    for role in (jobs, worker):
+        assert "code" not in below(role, "s3:PutObject"), "only people of the account have workers run what is theirs"
     assert "/jobs/*" in below(template.one("IAM::InstanceProfile")["Roles"][0], "s3:DeleteObject")
     for each in template.all("Lambda::EventInvokeConfig").values():
         assert (each["MaximumRetryAttempts"], each["MaximumEventAgeInSeconds"]) == (0, 60)

@@ -25,6 +25,7 @@ from mu.service.cloud import Message
 from mu.service.launcher import Answer, Lambda
 from mu.service.service import Service
 from mu.service.settings import Settings
+from mu.store.folder import FolderStore
 
 PRICES = "worker_s=0.1,launched=1,wall_s=0.001,objects=100,message_bytes=0.000001"
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,6 +81,12 @@ class FolderCloud:
     def keys(self, prefix: str) -> list[str]:
         found = (path for path in self.objects.rglob("*") if path.is_file() and not path.name.startswith("."))
         return sorted(key for path in found if (key := str(path.relative_to(self.objects))).startswith(prefix))
+
+    def store(self, prefix: str) -> FolderStore:
+        return FolderStore(self.objects / prefix)
+
+    def ask(self, body: str) -> None:
+        self.send(body)
 
     def send(self, body: str) -> None:
         beside = self.queue / f".{uuid.uuid4().hex}"

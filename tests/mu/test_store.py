@@ -71,7 +71,11 @@ def test_what_is_written_is_read(store: Store, size: int) -> None:
     assert read == payload
     assert read.readonly
     assert store.size("a/b.c") == size
+    assert store.holds("a/b.c", payload)
+    assert not store.holds("a/b", payload)
+    assert not store.holds("a/b.c", payload + b"x")
     if size:
+        assert not store.holds("a/b.c", bytes([payload[0] ^ 1]) + payload[1:])
         with pytest.raises(Refused, match="larger"):
             store.read("a/b.c", size - 1)
 
