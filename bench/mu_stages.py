@@ -24,7 +24,7 @@ from bench.table import Row, show
 from pipelines import libvpx
 from pipelines.encode.plan import Settings
 from pipelines.encode.shared import Look, look_at
-from pipelines.media.pieces import Pieces, key_frames, pictures
+from pipelines.media.pieces import Piece, key_frames, pictures
 from pipelines.media.read import Reader
 from pipelines.media.source import Footage, Place
 
@@ -158,7 +158,7 @@ def _reading(path: str) -> tuple[float, ...]:
 
         return _timed(own)[0]
 
-    opened, film = _timed(lambda: Pieces(footage))
+    opened, film = _timed(lambda: Piece(footage))
     film.__exit__()
     look, _ = _timed(lambda: look_at(_Nowhere(), Look(0, footage, [keys[1]], keys[2], scenes=True)))
     begin, end = chunk(GOP, N), chunk(2 * GOP - N, N)

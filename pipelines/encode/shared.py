@@ -39,13 +39,14 @@ from pipelines.encode.read import (
 )
 from pipelines.errors import TruncatedInput
 from pipelines.media.complete import missing_bytes
-from pipelines.media.pieces import Pieces, Unclean, key_frames
+from pipelines.media.pieces import Piece, Unclean, key_frames
 from pipelines.media.read import Picture, Reader
 from pipelines.media.source import Entry, Footage, Place, Source
 
 _COMPARED = 4
 """Frames behind a key frame that are decoded from there and from the stretch before."""
 _MOST_LOOKS = 4000
+_FAR = "its key frames are too far apart"
 
 
 class Edge(msgspec.Struct, frozen=True, array_like=True):
@@ -122,7 +123,10 @@ def open_film(context: Context, film: Film) -> None:
         context.store(SOURCE, _encode(source))
         if missing := missing_bytes(film.path, source.version):
             raise TruncatedInput(f"{film.path}: cut off: at least {missing} bytes are missing at its end")
-        groups = _groups(source, film.sharing or Sharing(), film.settings.chunk_frames)
+        try:
+            groups = _groups(source, film.sharing or Sharing(), film.settings.chunk_frames)
+        except Unclean as error:
+            film, groups = _by_one(film, str(error)), []
         if not groups:
             read_on(context, film, reader)
             return
@@ -146,13 +150,13 @@ def _cutting(seen: Seen) -> MuTask:
 
 
 def _groups(source: Source, sharing: Sharing, least: int) -> list[list[Entry | None]]:
-    """Where stretches of `least` frames begin, by the tasks that look at them; none if one task is to read it all."""
+    """Where stretches of `least` frames begin, by the tasks that look at them; none if one task is to read it all.
+
+    Raises Unclean for a long film that one task has to read.
+    """
     if source.frames * source.frame_size < sharing.least_bytes:
         return []
-    try:
-        keys = key_frames(source.path, source.version)
-    except Unclean:
-        return []
+    keys = key_frames(source.path, source.version)
     frames_a_tick = float(source.fps * source.seconds_a_tick)
     about = [round((key.time - keys[0].time) * frames_a_tick) for key in keys]
     most = max(sharing.look_bytes // source.frame_size, -(-source.frames // _MOST_LOOKS))
@@ -162,13 +166,15 @@ def _groups(source: Source, sharing: Sharing, least: int) -> list[list[Entry | N
         if number - last < least:
             continue
         if number - last > sharing.longest_run:
-            return []
+            raise Unclean(_FAR)
         if number - group >= most:
             groups.append([])
             group = number
         groups[-1].append(key)
         last = number
-    return groups if len(groups) > 1 and source.frames - last <= sharing.longest_run else []
+    if source.frames - last > sharing.longest_run:
+        raise Unclean(_FAR)
+    return groups
 
 
 def look_at(context: Context, look: Look) -> None:
@@ -178,10 +184,10 @@ def look_at(context: Context, look: Look) -> None:
     following = [*look.entries[1:], look.until]
     try:
         watcher = _Watcher(context, look)
-        with Pieces(look.footage) as film:
-            for entry, until in zip(look.entries, following, strict=True):
+        for entry, until in zip(look.entries, following, strict=True):
+            with Piece(look.footage) as film:  # a decoder that knows no more than that of a chunk will
                 stretches.append(watcher.watch(film, entry, until))
-                shape = watcher.shape
+            shape = watcher.shape
     except Unclean as error:
         unclean = str(error)
     context.store(look.result, _encode(Looked([] if unclean else stretches, shape, unclean)))
@@ -195,7 +201,7 @@ class _Watcher:
         self._raster = memoryview(bytearray(look.footage.frame_size))
         self.shape = (0, 0)
 
-    def watch(self, film: Pieces, entry: Entry | None, until: Entry | None) -> Stretch:
+    def watch(self, film: Piece, entry: Entry | None, until: Entry | None) -> Stretch:
         """Look at it, and a little beyond. Raises Unclean."""
         from pipelines.encode.cuts import seen  # here, since it brings numpy where nobody looks
 
@@ -232,9 +238,8 @@ def cut_film(context: Context, seen: Seen) -> None:
     names = [f"look/{number:06}" for number in range(seen.looks)]
     looked = [_looked(payload) for _, payload in fetched(context, names)]
     if unclean := _unclean(looked):
-        remark = f"{film.path}: one worker read all of it, since {unclean}"
         with Reader(film.path, seen.footage.version) as reader:
-            read_on(context, msgspec.structs.replace(film, remark=remark), reader)
+            read_on(context, _by_one(film, unclean), reader)
         return
     stretches = [stretch for one in looked for stretch in one.stretches]
     scenes = _scenes(stretches, looked[0].shape) if film.settings.scene_cuts else set()
@@ -244,6 +249,10 @@ def cut_film(context: Context, seen: Seen) -> None:
     if film.joining:
         tasks.append(joining(film, film.joining, [read.chunk for read in index]))
     context.add(tasks)
+
+
+def _by_one(film: Film, why: str) -> Film:
+    return msgspec.structs.replace(film, remark=f"{film.path}: one worker read all of it, since {why}")
 
 
 def _unclean(looked: Sequence[Looked]) -> str:

@@ -23,6 +23,7 @@ from pipelines import libvpx
 from pipelines.encode.handed import HandsOn, received
 from pipelines.encode.plan import Chunk
 from pipelines.encode.tally import Tally, tally
+from pipelines.errors import InputError
 
 _FIRST_PASS = 0.1
 """About how much of libvpx's time goes into the first of its two passes."""
@@ -53,12 +54,20 @@ def _read(context: Context, chunk: Chunk) -> memoryview:
         return context.fetch(chunk.source)
     from pipelines.media.pieces import pictures  # here, since it brings PyAV where frames come from another process
 
-    frames = chunk.lead + chunk.frames
-    size = chunk.place.footage.frame_size
+    frames, size = chunk.lead + chunk.frames, chunk.place.footage.frame_size
     raw = memoryview(bytearray(frames * size))
-    for number, picture in enumerate(pictures(chunk.place, frames)):
-        picture.write_raster(raw[number * size : (number + 1) * size])
-        context.progress("read", number >= chunk.lead)
+    told = 0
+    for skips in (True, False):  # a decoder that guesses the order of frames may need to see those on the way
+        try:
+            for number, picture in enumerate(pictures(chunk.place, frames, skips=skips)):
+                picture.write_raster(raw[number * size : (number + 1) * size])
+                if number == told:
+                    context.progress("read", number >= chunk.lead)
+                    told += 1
+            break
+        except InputError:
+            if not skips:
+                raise
     return raw.toreadonly()
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _RUN_UPS = (0, 1, 10)
 """Seconds that a jump aims before a key frame, one try after the other."""
+_INDEXED = {"mov", "matroska", "avi", "mpegts"}
 _HARMLESS = "mmco: unref short failure"
 """H.264 lets go of a picture that is not there: one before the key frame. It would be gone now in any case."""
 _TOLD_UNNEEDED = ("h264", "mpeg2video")
@@ -38,7 +39,10 @@ class Unclean(Exception):
 
 
 def key_frames(path: str, version: str = "") -> list[Entry]:
-    """Where one can begin to decode, as the file's index tells; not all of them need be in it. Raises Unclean."""
+    """Where one can begin to decode, as the file's index tells; not all of them need be in it. Raises Unclean.
+
+    An MPEG transport stream and an MP4 in fragments have none: they are read from start to end.
+    """
     container, _ = opened(path, version)
     with container:
         stream = video_stream(container, path)
@@ -46,45 +50,50 @@ def key_frames(path: str, version: str = "") -> list[Entry]:
         if "matroska" in kinds:
             _seek(container, stream, 0)  # its index is read when it is needed
         index = [(entry.timestamp, entry.is_keyframe, entry.is_discard) for entry in stream.index_entries]
-        told = stream.frames
-    if not ("matroska" in kinds or ("mov" in kinds and len(index) == told) or "avi" in kinds):
+        if "mpegts" in kinds or ("mov" in kinds and len(index) != stream.frames):
+            packets = demuxed(container, [stream], path)
+            times = [packet.dts for packet in packets if packet.is_keyframe and packet.dts is not None]
+        else:
+            times = [time for time, key, discarded in index if key and not discarded]
+    if not times or not kinds & _INDEXED:
         raise Unclean("it has no index of its key frames")
-    times = [time for time, key, discarded in index if key and not discarded]
     if any(later <= time for time, later in pairwise(times)):
-        raise Unclean("the times in its index do not grow")
+        raise Unclean("the times of its key frames do not grow")
     return [Entry(time, "pts" if "matroska" in kinds else "dts") for time in times]
 
 
-class Pieces:
-    """An open film of which pieces are decoded, one after the other; a context.
+class Piece:
+    """An open film of which a piece is decoded; a context.
 
     Decoding takes one thread. Raises InputError when the film cannot be opened.
     """
 
     def __init__(self, footage: Footage) -> None:
         self._footage = footage
-        self._used = False
         self.edge: int | None = None
         """When the key frame `until` is shown, once it was met."""
-        self._open()
+        self._container, _ = opened(footage.path, footage.version)
+        try:
+            self._stream = video_stream(self._container, footage.path)
+            self._stream.codec_context.thread_count = 1  # FFmpeg complains in the thread that decodes
+        except BaseException:
+            self._container.close()
+            raise
 
-    def __enter__(self) -> Pieces:
+    def __enter__(self) -> Piece:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._container.close()
 
-    def pictures(self, entry: Entry | None, until: Entry | None = None, first: int | None = None) -> Iterator[Picture]:
-        """The pictures from a key frame's on, or from the film's first on, to its end. Raises Unclean.
+    def pictures(
+        self, entry: Entry | None, until: Entry | None = None, first: int | None = None, *, skips: bool = True
+    ) -> Iterator[Picture]:
+        """The pictures from a key frame's on, or from the film's first on, to its end; once. Raises Unclean.
 
         What is shown before the key frame, though it is stored behind it, is no part of it, nor is what is shown
-        before `first`.
+        before `first`; with `skips` not all of that is decoded.
         """
-        self.edge = None
-        if entry is None and self._used:
-            self._container.close()
-            self._open()
-        self._used = True
         start = shown = None
         entered = False
         for packet in self._packets(entry):
@@ -101,7 +110,7 @@ class Pieces:
             # whoever decodes on from the piece before sees whether it is the same.
             excused = entry is not None and bool(packet.size) and (not entered or (packet.pts or 0) < (start or 0))
             entered = True
-            self._skip(packet.size and first is not None and (packet.pts or 0) < first)
+            self._skip(skips and packet.size and first is not None and (packet.pts or 0) < first)
             for frame in self._decode(packet, excused, _HARMLESS if entry is not None else None):
                 if frame.pts is None:
                     raise Unclean("it does not say when its frames are shown")
@@ -112,16 +121,6 @@ class Pieces:
                     continue
                 self._check(frame)
                 yield Picture(frame.pts, frame.duration or 0, self._converted(frame), self._footage.orientation)
-
-    def _open(self) -> None:
-        self._container, _ = opened(self._footage.path, self._footage.version)
-        self._used = False
-        try:
-            self._stream = video_stream(self._container, self._footage.path)
-            self._stream.codec_context.thread_count = 1  # FFmpeg complains in the thread that decodes
-        except BaseException:
-            self._container.close()
-            raise
 
     def _packets(self, entry: Entry | None) -> Iterator[Packet[Any]]:
         """The packets from a key frame's on."""
@@ -170,12 +169,15 @@ class Pieces:
         return converted(frame, (self._footage.width, self._footage.height))
 
 
-def pictures(place: Place, frames: int) -> Iterator[Picture]:
-    """The pictures of a place in the film, which are so many. Raises InputError if they are others than were seen."""
+def pictures(place: Place, frames: int, *, skips: bool = True) -> Iterator[Picture]:
+    """The pictures of a place in the film, which are so many. Raises InputError if they are others than were seen.
+
+    With `skips` not all is decoded on the way there.
+    """
     times: list[int] = []
     try:
-        with Pieces(place.footage) as film:
-            for picture in film.pictures(place.entry, first=place.first):
+        with Piece(place.footage) as film:
+            for picture in film.pictures(place.entry, first=place.first, skips=skips):
                 times.append(picture.pts)
                 if picture.pts > place.last or times[0] != place.first or len(times) > frames:
                     break

@@ -24,7 +24,7 @@ from pipelines.encode.read import REPORT, Joining, Sharing
 from pipelines.errors import InputError
 from pipelines.media.audio import SoundReader
 from pipelines.media.complete import missing_bytes
-from pipelines.media.pieces import Pieces
+from pipelines.media.pieces import Piece
 from pipelines.media.read import Reader
 from pipelines.media.source import Footage
 from tests.mu import s3
@@ -122,7 +122,7 @@ def test_a_film_that_is_replaced_meanwhile_is_told(tmp_path: Path, bucket: type[
         Bucket("results").ask("PUT", "films/film.mp4", body=bytes(1000) + source.read_bytes())
         for open_again in (
             lambda: Reader(footage.path, footage.version),
-            lambda: Pieces(footage),
+            lambda: Piece(footage),
             lambda: missing_bytes(footage.path, footage.version),
             lambda: SoundReader(footage.path, (), footage.version),
         ):

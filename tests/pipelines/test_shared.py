@@ -24,7 +24,7 @@ from pipelines.encode.plan import Settings
 from pipelines.encode.read import INDEX, REPORT, SOURCE, ChunkRead, Film, Joining, Sharing, reading
 from pipelines.encode.worker import _read
 from pipelines.errors import InputError, PipelineError, TruncatedInput
-from pipelines.media.pieces import Pieces, Unclean, key_frames, pictures
+from pipelines.media.pieces import Piece, Unclean, key_frames, pictures
 from pipelines.media.read import Reader
 from pipelines.media.source import Entry, Footage, Place
 from tests.pipelines import clips
@@ -142,9 +142,10 @@ FILMS: list[tuple[str, str, dict[str, Any]]] = [
     ("sound.mp4", "shared", {"options": OPEN, "sound": [("aac", 44100, "stereo")]}),
     ("refreshed.mp4", "fallback", {"options": {"x264-params": "intra-refresh=1:keyint=12:bframes=0"}}),
     ("refreshed.mkv", "fallback", {"options": {"x264-params": "intra-refresh=1:keyint=12:bframes=0"}}),
-    ("one-key-frame.mp4", "one task", {"options": {"x264-params": "keyint=1000:scenecut=0"}}),
-    ("pieces.mp4", "one task", {"options": OPEN, "container_options": {"movflags": "frag_keyframe+empty_moov"}}),
-    ("open.ts", "one task", {"options": OPEN}),
+    ("one-key-frame.mp4", "shared", {"options": {"x264-params": "keyint=1000:scenecut=0"}}),
+    ("fragments.mp4", "shared", {"options": OPEN, "container_options": {"movflags": "frag_keyframe+empty_moov"}}),
+    ("open.ts", "shared", {"options": OPEN}),
+    ("mpeg2.ts", "shared", {"codec": "mpeg2video", "options": MPEG}),
     ("mpeg2.mpg", "one task", {"codec": "mpeg2video", "options": MPEG}),
     ("vp8.ivf", "one task", {"codec": "libvpx", "options": {"g": "12"}}),
     ("raw.y4m", "one task", {"codec": "wrapped_avframe"}),
@@ -157,7 +158,8 @@ def test_both_ways_give_the_same_film(name: str, how: str, settings: dict[str, A
     assert read.how == how
     assert len(read.raw) >= 10
     if how == "shared":
-        assert read.programs["look_at"] >= len({place.entry for place in read.places if place}) > 3
+        entries = {place.entry for place in read.places if place}
+        assert read.programs["look_at"] >= len(entries) >= (1 if name.startswith("one-key-frame") else 4)
 
 
 @pytest.mark.parametrize("name", ["faces_dev.mp4", "natural_flower_960x540.mp4", "vp8_flower_960x540.webm"])
@@ -257,14 +259,14 @@ def test_frames_that_look_past_a_key_frame_are_noticed(later: int, tmp_path: Pat
     assert compared(marked_as_key_frames(path, 10)).how == "fallback"
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
 def test_a_film_that_was_cut_off_is_told(name: str, tmp_path: Path) -> None:
     moov_first = {"movflags": "faststart"} if name == "a.mp4" else {}
     path = clips.make(tmp_path / name, frames=60, options=CLOSED, container_options=moov_first)
     data = path.read_bytes()
-    path.write_bytes(data[: len(data) * 2 // 3])
+    path.write_bytes(data[: len(data) * 2 // 3 // 188 * 188 + 100])
     for sharing in (None, ALWAYS):
-        with pytest.raises(TruncatedInput, match="cut off: at least"):
+        with pytest.raises(TruncatedInput, match="cut off"):
             Read(path, sharing)
 
 
@@ -310,7 +312,7 @@ def footage_of(path: Path) -> Footage:
 def test_a_chunk_whose_frames_are_others_by_now_is_told(tmp_path: Path) -> None:
     path = clips.make(tmp_path / "a.mp4", frames=60, options=CLOSED)
     footage, keys = footage_of(path), key_frames(str(path))
-    with Pieces(footage) as film:
+    with Piece(footage) as film:
         times = [picture.pts for picture in film.pictures(keys[2])]
     assert len(list(pictures(Place(footage, keys[2], times[3], times[8]), 6))) == 6
     broken: list[Callable[[], Place]] = [
@@ -325,16 +327,16 @@ def test_a_chunk_whose_frames_are_others_by_now_is_told(tmp_path: Path) -> None:
             list(pictures(place(), 6))
 
 
-def test_pieces_can_be_decoded_in_any_order(tmp_path: Path) -> None:
+def test_a_piece_goes_on_to_the_end_of_the_film(tmp_path: Path) -> None:
     path = clips.make(tmp_path / "a.mp4", frames=60, options=OPEN)
     with Reader(str(path)) as reader:
         whole = [(picture.pts, clips.number_in(picture.planes[0])) for picture in reader]
     keys = key_frames(str(path))
-    with Pieces(footage_of(path)) as film:
-        for entry in (keys[3], None, keys[1], keys[4], None):
+    for entry in (keys[3], None, keys[1], keys[4]):
+        with Piece(footage_of(path)) as film:
             found = [(picture.pts, clips.number_in(picture.planes[0])) for picture in film.pictures(entry)]
-            assert found == whole[-len(found) :]
-            assert (len(found) == 60) == (entry is None)
+        assert found == whole[-len(found) :]
+        assert (len(found) == 60) == (entry is None)
 
 
 def test_ffmpeg_is_heard_and_then_silent_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -344,7 +346,7 @@ def test_ffmpeg_is_heard_and_then_silent_again(tmp_path: Path, capfd: pytest.Cap
     data[place + 5 : place + size] = bytes(size - 5)
     path.write_bytes(data)
     before = av.logging.get_level(), av.logging.get_skip_repeated()
-    with Pieces(footage_of(path)) as film, pytest.raises(Unclean, match="FFmpeg says that it is damaged"):
+    with Piece(footage_of(path)) as film, pytest.raises(Unclean, match="FFmpeg says that it is damaged"):
         list(film.pictures(None))
     assert (av.logging.get_level(), av.logging.get_skip_repeated()) == before
     assert capfd.readouterr().err == ""
