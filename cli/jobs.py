@@ -161,6 +161,40 @@ def page(job: str, file: str, overwrite: bool, stack: str, local: bool) -> None:
         write_page(found, found.find(job), file, overwrite)
 
 
+@jobs.command(short_help="What a job stored.")
+@_id
+@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
+@_where
+@_json
+def results(job: str, folder: Path | None, stack: str, local: bool, as_json: bool) -> None:
+    """Print the names of the objects that a job stored; with FOLDER, which must be empty or new, copy them into it."""
+    from cli.desk import desk
+
+    if folder and folder.is_dir() and any(folder.iterdir()):
+        raise Failure(f"{folder}: is not empty")
+    with desk(stack, local) as found:
+        from mu.service.requests import store_prefix
+        from mu.store import check_name
+
+        status = found.find(job)
+        made = found.jobs.job(status.id)
+        names = found.jobs.results(made) if made else []
+        for name in names if folder else ():
+            path = Path(folder or "", check_name(name))
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                found.bring(store_prefix(status.id) + name, str(path))
+            except OSError as error:
+                raise Failure(f"{path}: {error.strerror}") from error
+    if as_json:
+        click.echo(json.dumps({"id": status.id, "state": status.state, "results": names}))
+        return
+    for name in names:
+        click.echo(name)
+    if not names:
+        click.echo(f"{status.id} is {status.state} and has stored nothing that is there", err=True)
+
+
 @jobs.command(short_help="Where a job that runs is shown.")
 @_id
 @_where

@@ -19,7 +19,7 @@ from mu.core.instructions import Outcome
 from mu.core.plan import Plan
 from mu.digest import digest
 from mu.errors import BackendError, JobCancelled, JobFailed, Unreachable
-from mu.job import MESSAGES, Job
+from mu.job import Job
 from mu.result import Result, StoredObjects
 from mu.service.client import Jobs
 from mu.service.requests import code_key, store_prefix
@@ -67,7 +67,8 @@ def run(
     code = encode_code(sources) if sources else b""
     job = msgspec.structs.replace(job, code=code_digest(code) if code else "", inputs=_digest_of(inputs))
     stack = stack or find_stack()
-    jobs, objects = Jobs(stack.cloud), _Objects(stack, job, inputs)
+    jobs = Jobs(stack.cloud)
+    objects = _Objects(stack, jobs, job, inputs)
     before = jobs.status(job.id)
     try:
         if before is None or before.state not in ("running", "done"):
@@ -142,13 +143,13 @@ class _NamedAhead(ItemsView[str, memoryview]):
 class _Objects:
     """The objects of a job in the bucket."""
 
-    def __init__(self, stack: Stack, job: Job, inputs: Mapping[str, bytes]) -> None:
+    def __init__(self, stack: Stack, jobs: Jobs, job: Job, inputs: Mapping[str, bytes]) -> None:
         self.store = stack.store(store_prefix(job.id))
-        self._inputs, self._temporary = frozenset(inputs), (f"{MESSAGES}/", *job.limits.temporary)
+        self._jobs, self._job, self._inputs = jobs, job, frozenset(inputs)
 
     def names(self) -> list[str]:
         """Those that were made, without those that are temporary."""
-        return [name for name in self.store.list() if name not in self._inputs and not name.startswith(self._temporary)]
+        return [name for name in self._jobs.results(self._job) if name not in self._inputs]
 
     def bring(self, inputs: Mapping[str, bytes]) -> None:
         """Have these there; what is there already is not sent again."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from mu.errors import JobError
-from mu.job import Job
+from mu.job import MESSAGES, Job
 from mu.service.cloud import Cloud
 from mu.service.requests import (
     Cancel,
@@ -21,6 +21,7 @@ from mu.service.requests import (
     jobs_prefix,
     page_key,
     status_key,
+    store_prefix,
 )
 from mu.service.status import OVER, Status, decode_status
 
@@ -64,6 +65,12 @@ class Jobs:
         """The job itself; None if there is none of this id."""
         data = self._cloud.read(job_key(checked_id(job)))
         return None if data is None else decode_job(data)
+
+    def results(self, job: Job) -> list[str]:
+        """The names of its objects that are there, inputs among them, without what is temporary."""
+        prefix, temporary = store_prefix(job.id), (f"{MESSAGES}/", *job.limits.temporary)
+        names = [key.removeprefix(prefix) for key in self._cloud.keys(prefix)]
+        return [name for name in names if not name.startswith(temporary)]
 
     def page(self, job: str) -> bytes | None:
         """The page of a job that is over; None if it has none."""

@@ -22,7 +22,7 @@ from mu.errors import BackendError
 from mu.page.page import LARGEST_FILM
 from mu.record import Record
 from mu.service.client import Jobs
-from mu.service.requests import encode_job, job_key, job_to_json, page_key, status_key
+from mu.service.requests import encode_job, job_key, job_to_json, page_key, status_key, store_prefix
 from mu.service.settings import Settings
 from mu.service.shown import Shown
 from mu.service.status import Status, encode_status
@@ -105,6 +105,20 @@ def test_of_an_id_the_beginning_is_enough_if_it_is_one_s_alone(command: str, clo
     for wrong in ("../x", "", "jobs/", "e" * 100):
         with pytest.raises(Exception, match="is no beginning of a job's id"):
             cloud.desk.jobs.find(wrong)  # type: ignore[attr-defined]
+
+
+def test_what_a_job_stored_is_listed_and_copied(cloud: Cloud, tmp_path: Path) -> None:
+    job = probe_job(2)
+    put(cloud, job.id)
+    assert "has stored nothing" in run("results", job.id).stderr
+    stored = {"link/0": b"first", "link/deep/1": b"second"}
+    for name, payload in {**stored, "messages/0/1": b"mu's own"}.items():
+        cloud.write(store_prefix(job.id) + name, payload)
+    assert run("results", job.id).stdout.split() == sorted(stored)
+    assert json.loads(run("results", job.id, "--json").stdout)["results"] == sorted(stored)
+    run("results", job.id, tmp_path / "out")
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in stored} == stored
+    assert "is not empty" in run("results", job.id, tmp_path / "out", code=1).stderr
 
 
 def test_what_is_the_whole_id_is_meant_though_others_begin_so(cloud: Cloud) -> None:
