@@ -47,6 +47,8 @@ class Stages:
     first: float
     """Of the first frame of a chunk that continues a chain: encoded anew."""
     rebase: float
+    decode: float
+    """Of a frame that was rebased, by whoever has the state before it."""
     pack: float
     """Of a state: to bytes, and from bytes."""
     state_bytes: int
@@ -83,10 +85,11 @@ def _round(images: list[codec.Image], state: codec.State) -> tuple[float, ...]:
     search, packets = _timed(lambda: _searched(images))
     parse, decisions = _timed(lambda: _parsed(packets))
     pack, came = _timed(lambda: codec.State.from_bytes(state.to_bytes()))
-    whole, (_, sizes, first) = _timed(lambda: _rebased(images, decisions, came))
-    size = len(state.to_bytes())
+    whole, (_, coded, first) = _timed(lambda: _rebased(images, decisions, came))
+    decode, _ = _timed(lambda: _decoded(came, coded))
+    size, bits = len(state.to_bytes()), sum(map(len, coded))
     raw = len(images[0].raster)
-    return search / N, parse / N, first, (whole - first) / (N - 1), pack, size, raw, sum(sizes) / N
+    return search / N, parse / N, first, (whole - first) / (N - 1), decode / N, pack, size, raw, bits / N
 
 
 def _timed(work: Callable[[], Value]) -> tuple[float, Value]:
@@ -111,9 +114,9 @@ def _parsed(packets: list[libvpx.Packet]) -> list[codec.Frame]:
 
 def _rebased(
     images: list[codec.Image], decisions: list[codec.Frame], state: codec.State | None
-) -> tuple[codec.State, list[int], float]:
-    """The state at the end, the frames' sizes, and what the first frame took."""
-    policy, sizes, first = codec.Policy(), [], 0.0
+) -> tuple[codec.State, list[bytes], float]:
+    """The state at the end, the frames, and what the first of them took."""
+    policy, coded, first = codec.Policy(), [], 0.0
     usual = sorted(frame.header.quantizer_index for frame in decisions if not frame.key_frame)[(N - 1) // 2]
     for number, (image, frame) in enumerate(zip(images, decisions, strict=True)):
         began = time.process_time()
@@ -124,9 +127,15 @@ def _rebased(
             made = codec.rebase_frame(state, image, frame, policy)
         first = first or time.process_time() - began
         state = made.state
-        sizes.append(len(made.data))
+        coded.append(made.data)
     assert state is not None
-    return state, sizes, first
+    return state, coded, first
+
+
+def _decoded(state: codec.State, coded: list[bytes]) -> codec.State:
+    for data in coded:
+        state, _ = codec.decode(state, data)
+    return state
 
 
 def read(rounds: int = ROUNDS) -> Reading:
@@ -199,6 +208,7 @@ def rows() -> Iterator[Row]:
         ("parse, without coefficients", stages.parse),
         ("first frame of a chunk, encoded anew", stages.first),
         ("rebase", stages.rebase),
+        ("decode", stages.decode),
         ("a state to bytes and back", stages.pack),
     ):
         yield Row(f"{what}, a frame", f"{1000 * seconds:.0f}", 1000 * seconds, unit=" ms")
