@@ -35,6 +35,7 @@ PARTS = (
     "mu_local",
     "mu_launch",
     "mu_cancel",
+    "mu_away",
 )
 
 

@@ -21,9 +21,10 @@ from vision.bucket import Bucket
 from vision.manifest import Manifest
 from vision.store import activate, active, publish
 
-__all__ = ["Answer", "Deployed", "prepared", "scratch", "seconds"]
+__all__ = ["HOME", "Answer", "Deployed", "prepared", "scratch", "seconds"]
 
-_HOME = tools.ROOT / "build" / "local-bench"
+HOME = tools.ROOT / "build" / "local-bench"
+"""Where the stack has its files."""
 _NAME = "fastslow-classify"
 
 
@@ -61,7 +62,7 @@ class Deployed:
     @classmethod
     def up(cls, settings: dict[str, str], manifest: Manifest, model: Path) -> Deployed:
         """All that `fastslow local up` does."""
-        state = local.up(settings, lambda said: None, _HOME)
+        state = local.up(settings, lambda said: None, HOME)
         bucket = Bucket(state.outputs["ModelsBucket"], local.client("s3", state))
         if not active(bucket, manifest.task):
             publish(bucket, manifest, model)
@@ -72,7 +73,7 @@ class Deployed:
 
     def warm(self) -> None:
         """Do once what the schedule does."""
-        if problem := local.warm(self._state, _HOME):
+        if problem := local.warm(self._state, HOME):
             raise RuntimeError(f"the warm-up failed: {problem}")
 
     def renew(self) -> None:
@@ -121,7 +122,7 @@ class Deployed:
     def fetches(self) -> Counter[str]:
         """How often each environment of the classifier has fetched a model, by the environment's name."""
         found: Counter[str] = Counter()
-        for line in (_HOME / "pool" / "logs" / f"{_NAME}.log").read_text().splitlines():
+        for line in (HOME / "pool" / "logs" / f"{_NAME}.log").read_text().splitlines():
             text = line.partition(" ")[2]
             if text.startswith("{") and "CacheMiss" in (told := json.loads(text)):
                 found[told["environment"]] += told["CacheMiss"]
@@ -140,8 +141,8 @@ def scratch() -> Iterator[tuple[Path, Callable[[], object]]]:
     """A folder for a while, and what ends the stack; both go at the end."""
 
     def down() -> None:
-        local.down(_HOME)
-        (_HOME / "synthesised.txt").unlink(missing_ok=True)  # or the next first one would not be a first one
+        local.down(HOME)
+        (HOME / "synthesised.txt").unlink(missing_ok=True)  # or the next first one would not be a first one
 
     with tempfile.TemporaryDirectory() as folder:
         try:
