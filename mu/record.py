@@ -4,7 +4,8 @@ It is a row of facts, each a kind, a time in milliseconds since the job began, a
 appended to, so whoever watches asks for those after the last one it has. And it is the sums of them.
 
     launch worker                         come worker               broke worker why       gone worker why
-    assign worker run task                span run stage ended      wait run sender name   go run
+    assign worker run task                at run stage              wait run sender name   go run
+    span run stage ended: it was at that from the fact's time on
     sent run receiver name bytes          stored run name bytes     over run how why       ended kind why
 """
 
@@ -98,6 +99,8 @@ class _Run:
     task: str
     began: float
     waits: bool = False
+    stage: str = ""
+    """What it is at, as far as it has told."""
     done: dict[str, float] = field(default_factory=dict)
     """By stage; what a run did that was lost is done again."""
 
@@ -159,7 +162,8 @@ class Record:
             self._progressed(number, progressed, now)
 
     def _progressed(self, number: int, progressed: Progressed, now: float) -> None:
-        count = self._stages.setdefault(progressed.stage, StageCount())
+        tells = bool(progressed.done or progressed.cpu_s)  # else it only brings spans, such as those of waiting
+        count = self._stages.setdefault(progressed.stage, StageCount()) if tells else StageCount()
         count.cpu_s += progressed.cpu_s
         if progressed.total is not None:
             count.total = progressed.total
@@ -172,6 +176,9 @@ class Record:
                 assert run is not None
                 end = self._ms(min(now, run.began + span.ended))
                 self.facts.append(("span", self._ms(run.began + span.began), number, span.stage, end))
+        if tells and run is not None and run.stage != progressed.stage:
+            run.stage = progressed.stage
+            self._add("at", now, number, progressed.stage)
 
     def counts(self, now: float) -> Counts:
         """Where the job stands. Another thread may ask."""
@@ -226,7 +233,7 @@ class Record:
                 self._gone(worker, reason, now)
             case Waits(number, key):
                 if (run := self._runs.get(number)) is not None and not run.waits:
-                    run.waits = True
+                    run.waits, run.stage = True, ""
                     self._waiting += 1
                     self._add("wait", now, number, key.sender, key.name)
             case Arrived(number, key, size):

@@ -56,6 +56,22 @@ function tell(tiles) {
   }
 }
 
+/** What went through each stage. */
+function list(stages) {
+  const rows = stages.map((cells) => make("tr", {}, ...cells.map((text) => make("td", { textContent: text }))));
+  document.querySelector("#stages tbody")?.replaceChildren(...rows);
+  dots();
+}
+
+/** A stage's colour before its name. */
+function dots() {
+  for (const cell of document.querySelectorAll("#stages td:first-child")) {
+    const dot = make("i"), name = cell.textContent;
+    dot.style.background = ink(name, Math.max(0, model.stages.indexOf(name)));
+    cell.replaceChildren(dot, name);
+  }
+}
+
 async function ask() {
   try {
     const answer = await fetch(`${data.live}?from=${model.taken}`, { cache: "no-store" });
@@ -65,6 +81,7 @@ async function ask() {
     model.take(news.facts);
     model.end = Math.max(model.end, news.now);
     tell(news.tiles);
+    list(news.stages);
     legend();
     for (const plot of plots) plot.grow();
     table.go(table.page);
@@ -78,5 +95,6 @@ async function ask() {
 }
 
 legend();
+dots();
 document.documentElement.dataset.ready = "yes";
 if (data.live) ask();

@@ -65,21 +65,43 @@ class Model {
   gone(at, number, why) { Object.assign(this.worker(number, at), { gone: at, why }); }
 
   assign(at, number, id, name) {
-    const run = { id, worker: this.worker(number, at), task: this.task(name), began: at, ended: null, how: "", why: "", spans: [], waits: null, sent: [] };
+    const run = { id, worker: this.worker(number, at), task: this.task(name), began: at, ended: null, how: "", why: "", spans: [], waits: null, open: null, sent: [] };
     run.worker.runs.push(run);
     run.task.runs.push(run);
     this.runs.set(id, run);
   }
 
+  /** What a run is at since it told of something else; when that began and ended exactly is told later, by a span. */
+  at(at, id, stage) {
+    const run = this.runs.get(id);
+    if (!run) return;
+    const last = run.spans.at(-1);
+    this.settle(run, at);
+    run.open = this.spend(run, stage, Math.min(at, last ? last.ended ?? at : run.began), null);
+  }
+
+  /** What a run was at is over, as far as is known. */
+  settle(run, at) {
+    if (run.open) run.open.ended ??= at;
+  }
+
   span(at, id, stage, ended) {
     const run = this.runs.get(id);
-    if (run) this.spend(run, stage, at, ended);
+    if (run?.open?.stage === stage) {
+      Object.assign(run.open, { began: at, ended });
+      run.open = null;
+    } else if (run) {
+      this.spend(run, stage, at, ended);
+      if (run.open && run.open.began < ended) run.open.began = ended;
+    }
     this.end = Math.max(this.end, ended);
   }
 
   wait(at, id, sender, name) {
     const run = this.runs.get(id);
-    if (run) run.waits = this.spend(run, "wait", at, null, { sender, name });
+    if (!run) return;
+    this.settle(run, at);
+    run.waits = this.spend(run, "wait", at, null, { sender, name });
   }
 
   go(at, id) {
@@ -93,6 +115,7 @@ class Model {
     const run = this.runs.get(id);
     if (!run) return;
     Object.assign(run, { ended: at, how, why });
+    this.settle(run, at);
     if (run.waits) [run.waits.ended, run.waits] = [at, null];
     if (how === "done") {
       run.task.done = at;

@@ -14,9 +14,9 @@ from mu.core.instructions import Failure
 from mu.job import Job, Limits
 from mu.record import Counts, Record
 from pages.document import document, facts, head, numbers, plot, resource, tiles
-from pages.words import DOT, count, some, took
+from pages.words import DOT, THIN, count, some, took
 
-__all__ = ["LARGEST_FILM", "Film", "film_beside", "page", "relinked", "tile_entries"]
+__all__ = ["LARGEST_FILM", "Film", "film_beside", "page", "relinked", "stage_rows", "tile_entries"]
 
 LARGEST_FILM = 24 << 20
 """Bytes of a film that becomes part of a page; a larger one lies beside it."""
@@ -83,6 +83,7 @@ def page(
         tiles("Where it stands", tile_entries(counts, costs)),
         _film(film_at or film.source) if film else "",
         _failures(counts.failures),
+        _stages(stage_rows(counts), bool(live)),
         plot(
             "load",
             "Workers",
@@ -119,8 +120,7 @@ def tile_entries(counts: Counts, costs: float | None) -> list[tuple[str, str, st
     at = (f"{count(workers[name])} {name}" for name in ("starting", "working", "waiting", "idle") if workers.get(name))
     usual = counts.worker_s / elapsed
     at_a_time = f"{usual:.1f}" if usual < 100 else count(round(usual))
-    price = "" if costs is None else f"{DOT}{f'{costs:.4f}' if costs < 1 else f'{costs:.2f}'} US$"
-    return [
+    tiles = [
         ("Time", took(counts.elapsed_s), "", counts.outcome or "running"),
         ("Tasks", count(counts.committed), f"of {count(counts.tasks)}", f"{counts.committed / elapsed:.3g} a second"),
         ("Workers", count(here), "", ", ".join(at) or "none any more"),
@@ -131,7 +131,25 @@ def tile_entries(counts: Counts, costs: float | None) -> list[tuple[str, str, st
             "",
             f"{_bytes(counts.message_bytes)}; {_bytes(counts.object_bytes)} stored",
         ),
-        ("Worker time", took(counts.worker_s), "", f"{at_a_time} at a time{price}"),
+        ("Worker time", took(counts.worker_s), "", f"{at_a_time} at a time"),
+    ]
+    if costs is not None:
+        tiles.append(("Cost", f"{costs:.4f}" if costs < 1 else f"{costs:.2f}", "US$", "lost runs included"))
+    return tiles
+
+
+def stage_rows(counts: Counts) -> list[tuple[str, str, str, str, str]]:
+    """What went through each stage, how fast, and what that took: the cells of a row for each."""
+    elapsed = max(counts.elapsed_s, 1e-9)
+    return [
+        (
+            name,
+            f"{count(round(stage.done))} of {count(round(stage.total))}" if stage.total else count(round(stage.done)),
+            f"{stage.done / elapsed:.3g}",
+            took(stage.cpu_s),
+            f"{1000 * stage.cpu_s / stage.done:.3g}{THIN}ms" if stage.done >= 1 else "\u2013",
+        )
+        for name, stage in counts.stages.items()
     ]
 
 
@@ -161,6 +179,17 @@ _BESIDE = re.compile(rb'<video controls playsinline preload="metadata" src="((?!
 
 def _player(source: str) -> str:
     return f'<video controls playsinline preload="metadata" src="{escape(source)}"></video>'
+
+
+def _stages(rows: list[tuple[str, str, str, str, str]], live: bool) -> str:
+    if not rows and not live:
+        return ""
+    names = ("stage", "done", "a second", "processor time", "each")
+    columns = "".join(f'<th scope="col">{name}</th>' for name in names)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"""<section id="stages"><h2>Stages</h2>
+<div class="scroll"><table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table></div></section>
+"""
 
 
 def _failures(failures: Sequence[Failure]) -> str:

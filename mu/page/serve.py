@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from mu.errors import MuError
 from mu.job import Job
-from mu.page.page import Film, page, tile_entries
+from mu.page.page import Film, page, stage_rows, tile_entries
 from mu.record import Record
 from pages.document import document, head, listing, resource
 from pages.words import count, took
@@ -122,6 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
             "facts": new,
             "now": 0 if counts.outcome else round((now - view.record.began) * 1000),
             "tiles": tile_entries(counts, view.costs()),
+            "stages": stage_rows(counts),
             "over": bool(counts.outcome),
         }
         return self._answer(HTTPStatus.OK, json.dumps(told, separators=(",", ":")).encode(), "application/json")

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 from mu.core.events import Added, Finished, Heard, Raised, Sending, Stored, Waits
@@ -279,7 +280,10 @@ class Session:
         self.job.handle(Added(self.run, message.tasks))
 
     def _progressed(self, message: Progressed) -> None:
-        self._needs_task()
+        task = self._needs_task()
+        numbers = [message.done, message.total or 0.0, message.cpu_s]
+        if not all(map(isfinite, numbers)) or not all(0 <= each.began <= each.ended < inf for each in message.spans):
+            raise ProtocolError(f"{task.name} told of times that cannot be")
         self.job.progressed(self.run, message)
 
     def _over(self) -> int:
@@ -292,6 +296,8 @@ class Session:
         return run
 
     def _done(self, message: Done) -> None:
+        if message.spans:
+            self._progressed(Progressed(message.spans[-1].stage, 0, None, 0, message.spans))
         self.job.handle(Finished(self._over()))
 
     def _failed(self, message: Failed) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import random
 import threading
 import time
@@ -20,6 +21,7 @@ from mu.core.instructions import Instruction
 from mu.page.page import Film, page
 from mu.page.serve import Pages
 from mu.record import Record
+from pages.document import resource
 from tests import browser
 from tests.mu.jobs import random_job
 from tests.mu.test_core import FAULTS
@@ -68,6 +70,7 @@ def test_a_finished_job_is_one_file(chromium: browser.Browser, tmp_path: Path) -
     path = tmp_path / "job.html"
     path.write_bytes(page(job, record, now, costs=0.5, film=Film("video/webm", 7, lambda *_: b"no film")))
     shown = opened(chromium, path, dark=True)
+    assert shown.run("document.querySelector('[data-tile=Cost] .value').textContent") == "0.5000US$"
     assert [address for address in shown.requests if not address.startswith("data:")] == [path.as_uri()]
     rows = shown.run("[...document.querySelectorAll('#numbers tbody tr')].map((row) => row.cells[1].textContent)")
     assert set(rows) == {"done"}
@@ -84,6 +87,27 @@ def test_a_finished_job_is_one_file(chromium: browser.Browser, tmp_path: Path) -
     assert "task" in told
     shown.run("document.querySelector('[data-mode=worker]').click()")
     shown.run("document.querySelector('[data-rows=\"2\"]').click()")
+    assert shown.errors == []
+
+
+def test_what_a_run_is_at_is_shown_before_it_is_told_exactly(chromium: browser.Browser, tmp_path: Path) -> None:
+    """The page is told by and by; each run's spans lie within it, one after the other, each of its stage."""
+    path = tmp_path / "model.html"
+    path.write_text(f"<script>{resource('mu.page', 'model.js')}; var model = new Model({{}});</script>")
+    shown = chromium.open(path)
+    at = "[...model.runs.get(1).spans].map((span) => [span.stage, span.began, span.ended])"
+
+    def take(*facts: list[str | int]) -> Any:
+        return shown.run(f"(model.take({json.dumps(facts)}), {at})")
+
+    assert take(["launch", 0, 1], ["come", 10, 1], ["assign", 10, 1, 1, "relay/1"]) == []
+    assert take(["at", 500, 1, "encode"]) == [["encode", 10, None]], "it was at that all the time"
+    assert take(["wait", 900, 1, "relay/0", "baton"])[0] == ["encode", 10, 900]
+    told = take(["go", 1000, 1], ["span", 10, 1, "encode", 890], ["at", 1200, 1, "rebase"])
+    assert told == [["encode", 10, 890], ["wait", 900, 1000], ["rebase", 1000, None]]
+    told = take(["span", 1005, 1, "rebase", 1300], ["at", 1400, 1, "join"], ["span", 1300, 1, "other", 1350])
+    assert told[2:] == [["rebase", 1005, 1300], ["join", 1350, None], ["other", 1300, 1350]]
+    assert take(["over", 1500, 1, "done", ""])[3] == ["join", 1350, 1500]
     assert shown.errors == []
 
 
@@ -151,6 +175,7 @@ def test_a_running_job_is_followed(chromium: browser.Browser) -> None:
         shown.wait_until("document.getElementById('state')?.textContent == 'done'")
         shown.wait_until("document.documentElement.dataset.ready == 'yes'")
         assert shown.run(done) == 12
+        assert shown.run("document.querySelector('#stages tbody').textContent").startswith("carry12")
         thread.join()
         assert shown.errors == []
 

@@ -8,11 +8,12 @@ from collections import Counter
 import msgspec
 import pytest
 
-from mu import Job, Task
-from mu.core.events import Arrived, Disconnected, Event, Finished, TimePassed
+from mu import Edge, Job, Task
+from mu.core.events import Arrived, Disconnected, Event, Finished, TimePassed, Waits
 from mu.core.instructions import Assign, Instruction, Remember, TaskCommitted, TryLost
+from mu.job import Key
 from mu.record import Record
-from mu.wire import Progressed
+from mu.wire import Progressed, Span
 from tests.mu.jobs import random_job, random_limits
 from tests.mu.test_core import FAULTS
 from tests.mu.world import World
@@ -51,6 +52,25 @@ def test_facts_tell_what_became_of_every_run_and_worker(faults: str) -> None:
         assert counts.running == counts.workers["working"] == counts.workers["waiting"] == counts.workers["idle"] == 0
         assert counts.worker_s >= 0
         assert counts.stored_messages == counts.stored_bytes == world.large <= counts.messages  # of a byte each
+
+
+def test_it_tells_what_a_run_is_at_before_that_is_over() -> None:
+    task = Task("a", "x.y:z", receives=(Edge("b", "m"),))
+    record = Record(Job("j", (Task("b", "x.y:z", sends=(Edge("a", "m"),)), task)), 0.0)
+    record.note(TimePassed(), [Assign(1, 1, task)], 1.0)
+    record.progressed(1, Progressed("encode", 1.0, None, 0.1), 2.0)
+    record.progressed(1, Progressed("encode", 1.0, None, 0.1), 3.0)
+    record.progressed(1, Progressed("rebase", 1.0, None, 0.1, (Span("encode", 0.0, 2.5),)), 4.0)
+    record.note(Waits(1, Key("b", "a", "m")), [], 5.0)
+    record.progressed(1, Progressed("rebase", 1.0, None, 0.1), 6.0)
+    told = [fact for fact in record.facts if fact[0] in ("at", "span", "wait")]
+    assert told == [
+        ("at", 2000, 1, "encode"),
+        ("span", 1000, 1, "encode", 3500),
+        ("at", 4000, 1, "rebase"),
+        ("wait", 5000, 1, "b", "m"),
+        ("at", 6000, 1, "rebase"),
+    ]
 
 
 def test_what_a_lost_run_did_is_not_counted_twice() -> None:

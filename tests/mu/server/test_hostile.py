@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from math import inf, nan
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from mu.wire import (
     Progressed,
     Send,
     Sent,
+    Span,
     Stored,
     Waiting,
     frame,
@@ -144,6 +146,10 @@ MISDEEDS: dict[str, tuple[bytes, str]] = {
     "waits for another": (frame(Waiting("b", "m")), "which it does not declare"),
     "stores another's": (frame(Stored("out/b", 1, digest(b"x"))), "which it does not declare"),
     "adds": (frame(Add((TASK,))), "which it does not declare"),
+    "no time": (frame(Progressed("s", 1, None, 1, (Span("s", nan, 1),))), "times that cannot be"),
+    "a time for ever": (frame(Done((Span("s", 0, inf),))), "times that cannot be"),
+    "an end before the beginning": (frame(Done((Span("s", 2, 1),))), "times that cannot be"),
+    "no number done": (frame(Progressed("s", inf, None, 1)), "times that cannot be"),
     "hello again": (frame(Hello(VERSION, "j", 1, "t")), "hello twice"),
     "no message": (HEAD.pack(5, 0) + b"\x93abc", "no message"),
     "no kind": (HEAD.pack(5, 7) + b"abcd", "of the kind 7"),
