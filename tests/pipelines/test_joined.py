@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,6 +141,28 @@ def test_a_film_that_cannot_be_read_on_is_a_reason_to_try_again(tmp_path: Path, 
         bucket.faults += ["GET.*film: 503"] * 6
         with pytest.raises(TransferFailed):
             list(pictures)
+
+
+def test_states_go_by_way_of_the_bucket_and_golden_pictures_ahead_of_them(
+    tmp_path: Path, bucket: type[s3.Server]
+) -> None:
+    """Pictures of more than 1 MiB; the chain's two states are a golden picture and the rest each."""
+    source = clips.make(tmp_path / "in.mp4", frames=9, size=(1280, 704), options={"preset": "ultrafast"})
+    settings = Settings(chunk_frames=3, chain=3, cq=60, speed=5, scene_cuts=False)
+    encode_file(str(source), str(tmp_path / "plain.ivf"), settings, workers=2)
+    bucket.faults += [
+        "PUT.*messages/: 503",
+        "GET.*messages/: half",
+        "PUT.*messages/: lost",
+        "GET.*messages/: other bytes",
+    ]
+    how = Joining("ivf")
+    outcome = served(tmp_path, encoding_job(str(source), settings, how, limits()), STORE)
+    assert outcome.kind == "done", outcome
+    assert not bucket.faults
+    assert open_store(STORE).read(how.result) == (tmp_path / "plain.ivf").read_bytes()
+    written = {line.split()[1] for line in bucket.seen if re.match(r"PUT .*/store/messages/", line)}
+    assert len(written) == 4
 
 
 def test_a_film_that_is_not_there_is_told(tmp_path: Path, bucket: type[s3.Server]) -> None:
