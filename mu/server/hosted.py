@@ -114,6 +114,8 @@ class HostedJob:
         """What each worker is at, connected or not."""
         self._previous: dict[int, int] = {}
         """The run before that."""
+        self._untold: set[int] = set()
+        """Runs of which their workers have not heard."""
         self._came: set[int] = set()
         """Workers that have connected once."""
         self._tasks = {task.name: task for task in self.job.tasks}
@@ -248,16 +250,18 @@ class HostedJob:
         self._assigned[wanted.worker] = (wanted.run, wanted.task)
         session = self._sessions.get(wanted.worker)
         if session is not None:
+            self._untold.add(wanted.run)
             say = partial(self._say_assigned, session, wanted)
             self._journal.after(say)
-            if session.run != wanted.run:
+            if wanted.run in self._untold:
                 self._turn.loop.call_later(ASSIGN_S, say)
 
     def _say_assigned(self, session: Session, wanted: Assign) -> None:
         """Let a worker hear of its task, unless it has, or is gone. Then it forgets the one before."""
-        current = self._assigned.get(wanted.worker, (0, None))[0]
-        if current == wanted.run != session.run and self._sessions.get(wanted.worker) is session:
-            session.assign(wanted.run, wanted.task)
+        if wanted.run in self._untold:
+            self._untold.discard(wanted.run)
+            if self._sessions.get(wanted.worker) is session:
+                session.assign(wanted.run, wanted.task)
 
     def _deliver(self, wanted: Deliver) -> None:
         session = self._sessions.get(wanted.worker)

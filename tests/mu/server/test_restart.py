@@ -19,10 +19,11 @@ from mu.job import Key
 from mu.ledger import Ledger
 from mu.server import HostedJob, JobKeys, Options, Server
 from mu.server.disk import Disk, tag_of
+from mu.server.hosted import ASSIGN_S
 from mu.server.journal import Journal
 from mu.server.memory import Memory
 from mu.server.message import Message
-from mu.wire import Assigned, Send, piece_head
+from mu.wire import Assigned, Done, Send, Stored, piece_head
 from tests.mu.server.peer import Invited, Peer, finish, run
 
 SIZES = (0, 5, 70_000, 700_000, 1 << 18, 2_000_000)
@@ -180,6 +181,37 @@ def test_a_disk_that_takes_no_more_ends_the_job_and_says_so(tmp_path: Path) -> N
             with pytest.raises(mu.BackendError, match="cannot be kept"):
                 await job.over
             assert await first.goodbye()
+
+    run(body())
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_task_is_told_once_whether_the_ledger_is_late_or_not(tmp_path: Path, late: bool) -> None:
+    """It waits for the disk, but not for ever; what is over when the time is up is not begun anew."""
+    slow = Slow()
+    long = mu.Task("long", "tests:none", stores=("x",))
+    tasks = (long, mu.Task("short", "tests:none"), mu.Task("last", "tests:none", fetches=("x",)))
+    limits = mu.Limits(workers=2, straggler=None, lease_s=60)
+
+    async def body() -> None:
+        launcher = Invited()
+        async with Server() as server:
+            coordinator = Coordinator(mu.Job("three", tasks, limits))
+            job = server.host(coordinator, launcher=launcher, folder=tmp_path / "messages", ledger=slow)
+            peers = [await Peer.enter(await launcher.next()) for _ in range(2)]
+            if not late:
+                slow.durable = 100
+                job.wake()
+            heard = {(await peer.expect(Assigned)).task.name: peer for peer in peers}
+            heard["short"].say(Done())
+            await asyncio.sleep(3 * ASSIGN_S)
+            slow.durable = 100
+            job.wake()
+            heard["long"].say(Stored("x", 3, digest(b"abc")), Done())
+            assert (await heard["short"].expect(Assigned)).task.name == "last"
+            heard["short"].say(Done())
+            assert (await job.over).kind == "done"
+            await server.leave(job)
 
     run(body())
 
