@@ -237,6 +237,7 @@ class World:
             launcher=cast(Any, self.launcher),
             address=lambda: "localhost:1",
             store="",
+            code="",
             token_s=1000,
             ledger=None,
             entries=(),
