@@ -64,3 +64,22 @@ def test_many_workers_read_a_film_in_its_bucket(jobs: Jobs, tmp_path: Path) -> N
     report = msgspec.msgpack.decode(results[REPORT], type=Report)
     assert report == msgspec.structs.replace(expected, wall_s=0.0, cpu_s={})
     assert not any(name.startswith(("raw/", "look/")) for name in results)
+
+
+def test_large_states_lie_in_the_bucket_on_their_way(jobs: Jobs, tmp_path: Path) -> None:
+    film = clips.make(tmp_path / "film.mp4", frames=24, size=(1280, 720))
+    settings = Settings(chunk_frames=6, chain=4, cq=40, speed=5)
+    encode_file(str(film), str(tmp_path / "plain.webm"), settings, workers=2)
+    media = jobs.stack.outputs["MediaBucket"]
+    local.client("s3", jobs.stack).upload_file(str(film), media, "a large film.mp4")
+    how = Joining()
+    job = encoding_job(f"s3://{media}/a large film.mp4", settings, how, remote_limits(3))
+    jobs.submit(job)
+    told = jobs.until(job, over)
+    assert (told["state"], told["counts"]["committed"]) == ("done", 4 + 2)
+    counts = told["counts"]
+    assert counts["stored_messages"] >= 3, "a picture of 1.4 MB from each chunk to the next"
+    assert counts["message_bytes"] - counts["stored_bytes"] < 1 << 20, "what is small goes through the coordinator"
+    results = jobs.results(job)
+    assert results[how.result] == (tmp_path / "plain.webm").read_bytes()
+    assert not any(name.startswith("messages/") for name in results)
