@@ -23,6 +23,7 @@ PARTS = (
     "wall",
     "mu_core",
     "mu_server",
+    "mu_bypass",
     "mu_stages",
     "mu_simulate",
     "mu_worker",

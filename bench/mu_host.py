@@ -1,7 +1,8 @@
 """The server that `bench.mu_server` measures, in a process of its own: `python -m bench.mu_host JOB`.
 
 JOB is a file with the job as MessagePack. On standard output come a line with address, job and certificate, then a line
-with number and token for each worker that the coordinator wants, then one with how the job ended.
+with number and token for each worker that the coordinator wants, then one with how the job ended. `--durable` gives it
+a ledger, `--store URL` a store that its workers share.
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ async def _serve(path: Path) -> None:
         async with Server(options=Options(memory=1 << 28)) as server:
             durable = "--durable" in sys.argv
             ledger = Ledger(Path(folder, "ledger"), job, wake=lambda: hosted.wake()) if durable else None
-            hosted = server.host(Coordinator(job), launcher=_Printed(), folder=Path(folder, "messages"), ledger=ledger)
+            store = sys.argv[sys.argv.index("--store") + 1] if "--store" in sys.argv else ""
+            hosted = server.host(
+                Coordinator(job), launcher=_Printed(), folder=Path(folder, "messages"), store=store, ledger=ledger
+            )
             outcome = await hosted.over
             print(outcome.kind, flush=True)
 
