@@ -170,6 +170,8 @@ class Way:
 
     name: str = "states by way of the store, golden pictures ahead"
     by_store: bool = True
+    bypass: int = BYPASS
+    """Bytes; smaller messages go through the coordinator all the same."""
     relay_rate: float = 600e6
     """The coordinator's bytes a second, if they go through it."""
     packed: bool = False
@@ -211,12 +213,12 @@ def ours(shape: Shape, stages: Stages, way: Way = Way(), seed: int = 1) -> Resul
 
         def sends(*names: str) -> list[Step]:
             there = [name for name in names if name in sizes] if hands_on else []
-            return [Send(Key(*after, name), sizes[name], way.by_store and sizes[name] > BYPASS) for name in there]
+            return [Send(Key(*after, name), sizes[name], way.by_store and sizes[name] > way.bypass) for name in there]
 
         def receives(*names: str) -> Iterator[Step]:
             for name in [name for name in names if name in sizes]:
                 yield Receive(Key(*before, name))
-                if way.by_store and sizes[name] > BYPASS:
+                if way.by_store and sizes[name] > way.bypass:
                     yield Transfer("transfer", sizes[name])
 
         made: list[Step] = [Transfer("fetch", n * stages.raw_bytes)]
