@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mu.core.coordinator import Coordinator
-from mu.core.events import Arrived, Connected, Disconnected, Event, Finished, Sending, TimePassed, Waits
+from mu.core.events import Arrived, Connected, Disconnected, Event, Finished, Sending, Stored, TimePassed, Waits
 from mu.core.instructions import Assign, Deliver, Ended, Launch, Outcome, Release, Retract, Stop
 from mu.job import Job, Key, Task
 
-__all__ = ["Cloud", "Compute", "Receive", "Result", "Send", "Simulation", "Step", "Transfer"]
+__all__ = ["Cloud", "Compute", "Keep", "Receive", "Result", "Send", "Simulation", "Step", "Transfer"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,14 @@ class Receive:
     key: Key
 
 
-Step = Compute | Transfer | Send | Receive
+@dataclass(frozen=True)
+class Keep:
+    """An object is in the store, for which others may wait."""
+
+    name: str
+
+
+Step = Compute | Transfer | Send | Receive | Keep
 
 
 @dataclass(frozen=True)
@@ -199,6 +206,8 @@ class Simulation:
             worker.at += 1
             if isinstance(step, Send):
                 self._send(worker, step)
+            elif isinstance(step, Keep):
+                self._tell(Stored(worker.run, step.name, 0, bytes(16)))
             elif isinstance(step, Receive):
                 worker.waits_since = self._now
                 self._tell(Waits(worker.run, step.key))

@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from bench import mu_picture
 from bench.clips import ROOT
 from bench.mu_clock import Cloud, Compute, Receive, Result, Send, Simulation, Step, Transfer
-from bench.mu_stages import Stages, measure
+from bench.mu_reading import Shared
+from bench.mu_stages import Reading, Stages, measure, read
 from bench.table import Row, show
 from deploy.cost import CALL, GB_SECOND, GET, PUT
 from mu.job import Edge, Job, Key, Limits, Task
@@ -98,14 +99,21 @@ class Shape:
         """How many chunks, and workers."""
         return math.ceil(FILM_S * RATE / self.frames)
 
-    def job(self, names: Sequence[str], limits: Limits) -> Job:
-        """Each chunk a task that hands messages of these names to the next of its chain."""
-        tasks = []
+    def job(self, names: Sequence[str], limits: Limits, before: Sequence[Task] = ()) -> Job:
+        """Each chunk a task that hands messages of these names to the next of its chain, after those `before`."""
+        tasks = list(before)
+        fetches = before[-1].stores if before else ()
         for number in range(self.chunks):
             sends = [Edge(_name(number + 1), each) for each in names] if self.follows(number + 1) else []
             receives = [Edge(_name(number - 1), each) for each in names] if self.follows(number) else []
             tasks.append(
-                Task(_name(number), "pipelines.encode.worker:encode", sends=tuple(sends), receives=tuple(receives))
+                Task(
+                    _name(number),
+                    "pipelines.encode.worker:encode",
+                    fetches=fetches,
+                    sends=tuple(sends),
+                    receives=tuple(receives),
+                )
             )
         return Job("simulated", tuple(tasks), limits)
 
@@ -185,8 +193,8 @@ class Way:
     deaths: float = 0.0
 
 
-def ours(shape: Shape, stages: Stages, way: Way = Way(), seed: int = 1) -> Result:
-    """`fastslow encode` as a job of so many workers."""
+def ours(shape: Shape, stages: Stages, way: Way = Way(), seed: int = 1, reading: Reading | None = None) -> Result:
+    """`fastslow encode` as a job of so many workers; with `reading` the film is read too, and is not there raw."""
     film, n = Film(shape, seed), shape.frames
     packed = PACKED if way.packed else 1.0
     sizes = {STATE: stages.state_bytes * packed}
@@ -201,7 +209,11 @@ def ours(shape: Shape, stages: Stages, way: Way = Way(), seed: int = 1) -> Resul
     if way.packed:
         packing += PACK_S_PER_MB * stages.state_bytes / 1e6 / 2 * way.slower
 
-    def steps(task: Task) -> list[Step]:
+    shared = Shared(shape.chunks * n, reading, way.slower) if reading else None
+
+    def steps(task: Task) -> Sequence[Step]:
+        if shared and not task.name.startswith("chunk/"):
+            return shared.steps(task)
         number = _number(task)
         before, after = (_name(number - 1), task.name), (task.name, _name(number + 1))
         continues, hands_on = shape.follows(number), shape.follows(number + 1)
@@ -222,6 +234,8 @@ def ours(shape: Shape, stages: Stages, way: Way = Way(), seed: int = 1) -> Resul
                     yield Transfer("transfer", sizes[name])
 
         made: list[Step] = [Transfer("fetch", n * stages.raw_bytes)]
+        if shared:
+            made = shared.chunk(number * n, n)
         made.append(takes("search", n * (stages.search + stages.parse), "search"))
         if way.parallel_first and shape.chain > 1:
             made += [takes("rebase", n * stages.rebase), *sends(OWN)]
@@ -236,7 +250,8 @@ def ours(shape: Shape, stages: Stages, way: Way = Way(), seed: int = 1) -> Resul
 
     cloud = Cloud(starts, relay_rate=way.relay_rate, deaths=way.deaths)
     limits = Limits(workers=10_000, lease_s=0, reconnect_s=0, straggler=3.0)
-    return Simulation(shape.job(tuple(sizes), limits), steps, cloud, seed).run()
+    job = shape.job(tuple(sizes), limits, shared.tasks() if shared else ())
+    return Simulation(job, steps, cloud, seed).run()
 
 
 def dollars(result: Result) -> float:
@@ -286,6 +301,10 @@ def rows() -> Iterator[Row]:
     stages = measure()
     for way in WAYS:
         yield _row(f"ours [6,16]: {way.name}", ours(Shape(6, 16), stages, way), goals=True)
+    reading = read()
+    for way in (AS_IT_IS, BEST):
+        whole = ours(Shape(6, 16), stages, way, reading=reading)
+        yield _row(f"ours [6,16], and the film is read: {way.name}", whole, goals=True)
     for slower in (1.0, 2.0):
         way = replace(AS_IT_IS, slower=slower)
         yield _row(f"ours [6,16]: as it is, Lambda {slower:g} times slower than here", ours(Shape(6, 16), stages, way))
