@@ -13,8 +13,8 @@ as `read` does with short films and those without an index.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -43,9 +43,14 @@ from pipelines.media.pieces import Piece, Unclean, key_frames
 from pipelines.media.read import Picture, Reader
 from pipelines.media.source import Entry, Footage, Place, Source
 
+if TYPE_CHECKING:
+    from pipelines.encode import cuts
+
 _COMPARED = 4
 """Frames behind a key frame that are decoded from there and from the stretch before."""
 _MOST_LOOKS = 4000
+_MOST_ENTRIES = 10_000
+"""They are in a task's argument."""
 _FAR = "its key frames are too far apart"
 
 
@@ -158,6 +163,7 @@ def _groups(source: Source, sharing: Sharing, least: int) -> list[list[Entry | N
         return []
     keys = key_frames(source.path, source.version)
     frames_a_tick = float(source.fps * source.seconds_a_tick)
+    least = max(least, -(-source.frames // _MOST_ENTRIES))
     about = [round((key.time - keys[0].time) * frames_a_tick) for key in keys]
     most = max(sharing.look_bytes // source.frame_size, -(-source.frames // _MOST_LOOKS))
     groups: list[list[Entry | None]] = [[None]]
@@ -235,15 +241,15 @@ class _Watcher:
 def cut_film(context: Context, seen: Seen) -> None:
     """Cut the film into chunks by what was seen of it, or read it from its start to its end. Raises InputError."""
     source, film = _source(context.fetch(SOURCE)), seen.film
-    names = [f"look/{number:06}" for number in range(seen.looks)]
-    looked = [_looked(payload) for _, payload in fetched(context, names)]
-    if unclean := _unclean(looked):
+    together = _Together()
+    looked = fetched(context, [f"look/{number:06}" for number in range(seen.looks)])
+    try:
+        scenes = together.scenes(_looked(payload) for _, payload in looked)
+    except Unclean as error:
         with Reader(film.path, seen.footage.version) as reader:
-            read_on(context, _by_one(film, unclean), reader)
+            read_on(context, _by_one(film, str(error)), reader)
         return
-    stretches = [stretch for one in looked for stretch in one.stretches]
-    scenes = _scenes(stretches, looked[0].shape) if film.settings.scene_cuts else set()
-    index = list(_chunks(source, seen, stretches, scenes))
+    index = list(_chunks(source, seen, together, scenes))
     context.store(INDEX, _encode(index))
     tasks = [encoding(read.chunk) for read in index]
     if film.joining:
@@ -255,32 +261,28 @@ def _by_one(film: Film, why: str) -> Film:
     return msgspec.structs.replace(film, remark=f"{film.path}: one worker read all of it, since {why}")
 
 
-def _unclean(looked: Sequence[Looked]) -> str:
-    """Why the stretches do not make the film that one reader would see; empty if they do."""
-    for one in looked:
-        if one.unclean:
-            return one.unclean
-    if len({one.shape for one in looked}) > 1:
-        return "the size of its pictures changes"
-    stretches = [stretch for one in looked for stretch in one.stretches]
-    for stretch, after in pairwise(stretches):
-        if not stretch.times or not after.times or stretch.times[-1] >= after.times[0]:
-            return "its frames come in another order than they are shown"
-        compared = min(len(stretch.goes_on), len(after.begins))
-        if not compared or stretch.goes_on[:compared] != after.begins[:compared]:
-            return "it cannot be decoded from its key frames on as it is from its start on"
-    return ""
+class _Together:
+    """What was seen of all stretches, one after the other, and whether they make the film that one reader would see."""
 
+    def __init__(self) -> None:
+        self.times: list[int] = []
+        self.durations: list[int] = []
+        self.lengths: list[int] = []
+        """How many frames each stretch has."""
 
-def _scenes(stretches: Sequence[Stretch], shape: tuple[int, int]) -> set[int]:
-    """The frames with which scenes begin."""
-    import numpy as np  # here and below, since it takes its time
+    def scenes(self, looked: Iterable[Looked]) -> set[int]:
+        """Go through them; the frames with which scenes begin. Raises Unclean if they do not make a film."""
+        from pipelines.encode.cuts import beginnings  # here and below, since it brings numpy, which takes its time
 
-    from pipelines.encode.cuts import Seen, beginnings, distance
+        return {number for number, begins in enumerate(beginnings(self._frames(looked))) if begins}
 
-    def film() -> Iterator[Seen]:
+    def _frames(self, looked: Iterable[Looked]) -> Iterator[cuts.Seen]:
+        import numpy as np
+
+        from pipelines.encode.cuts import Seen, distance
+
         before = None
-        for stretch in stretches:
+        for stretch, shape in self._stretches(looked):
             for number, (data, apart) in enumerate(zip(stretch.thumbnails, stretch.distances, strict=True)):
                 thumbnail = np.frombuffer(data, "<u2").reshape(shape).astype(np.int32)
                 if number == 0 and before is not None:
@@ -288,20 +290,38 @@ def _scenes(stretches: Sequence[Stretch], shape: tuple[int, int]) -> set[int]:
                 yield Seen(thumbnail, apart)
                 before = thumbnail
 
-    return {number for number, begins in enumerate(beginnings(film())) if begins}
+    def _stretches(self, looked: Iterable[Looked]) -> Iterator[tuple[Stretch, tuple[int, int]]]:
+        shape: tuple[int, int] | None = None
+        expected: list[Edge] | None = None
+        for one in looked:
+            if one.unclean:
+                raise Unclean(one.unclean)
+            if one.shape != (shape := shape or one.shape):
+                raise Unclean("the size of its pictures changes")
+            for stretch in one.stretches:
+                if not stretch.times or (self.times and stretch.times[0] <= self.times[-1]):
+                    raise Unclean("its frames come in another order than they are shown")
+                if expected is not None:
+                    compared = min(len(expected), len(stretch.begins))
+                    if not compared or stretch.begins[:compared] != expected[:compared]:
+                        raise Unclean("it cannot be decoded from its key frames on as it is from its start on")
+                expected = stretch.goes_on
+                self.times += stretch.times
+                self.durations += stretch.durations
+                self.lengths.append(len(stretch.times))
+                yield stretch, shape
 
 
-def _chunks(source: Source, seen: Seen, stretches: Sequence[Stretch], scenes: set[int]) -> Iterator[ChunkRead]:
-    times = [time for stretch in stretches for time in stretch.times]
-    durations = [duration for stretch in stretches for duration in stretch.durations]
-    entry_of = [entry for entry, stretch in zip(seen.entries, stretches, strict=True) for _ in stretch.times]
+def _chunks(source: Source, seen: Seen, film: _Together, scenes: set[int]) -> Iterator[ChunkRead]:
+    times = film.times
+    entry_of = [entry for entry, length in zip(seen.entries, film.lengths, strict=True) for _ in range(length)]
     for chunk in Plan(source, seen.film.settings, seen.film.task).chunks(len(times), scenes):
         start, end = chunk.first - chunk.lead, chunk.first + chunk.frames
         place = Place(seen.footage, entry_of[start], times[start], times[end - 1])
         yield ChunkRead(
             msgspec.structs.replace(chunk, place=place),
             times[chunk.first : end],
-            durations[chunk.first : end],
+            film.durations[chunk.first : end],
             last=end == len(times),
             damaged=0,
         )

@@ -198,7 +198,7 @@ def complaints() -> Iterator[list[str]]:
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)
     try:
-        with av.logging.Capture() as logs:
+        with av.logging.Capture(local=False), av.logging.Capture() as logs:  # of other threads nothing is heard
             yield said
         said += [text.strip() for severity, _, text in logs if severity <= av.logging.ERROR]
     finally:

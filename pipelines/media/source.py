@@ -101,7 +101,7 @@ class Source(msgspec.Struct, frozen=True):
         return Fraction(*self.rate)
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True):
     """A key frame at which one can begin to decode."""
 
     time: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -204,6 +205,40 @@ def test_a_damaged_film_is_read_by_one_task(tmp_path: Path) -> None:
     assert read.joined.remark.startswith(f"{path}: one worker read all of it, since ")
 
 
+def outcome(path: Path, sharing: Sharing | None) -> Any:
+    """What a reading comes to; None if that is an error."""
+    try:
+        read = Read(path, sharing)
+    except InputError:
+        return None
+    return read.index, read.raw, read.source
+
+
+def damaged(path: Path, seed: int) -> Path:
+    """A copy of a film in which some bytes are others, or missing."""
+    chance = random.Random(seed)
+    data = bytearray(path.read_bytes())
+    for _ in range(chance.choice([1, 1, 2, 5])):
+        place = chance.randrange(len(data))
+        many = chance.choice([1, 1, 4, 100, 188])
+        if chance.random() < 0.2:
+            del data[place : place + many]
+        else:
+            data[place : place + many] = chance.randbytes(len(data[place : place + many]))
+    other = path.with_name(f"damaged{seed}{path.suffix}")
+    other.write_bytes(data)
+    return other
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "ts", "avi"])
+def test_damaged_films_come_to_the_same_in_both_ways(ending: str, tmp_path: Path) -> None:
+    codec: dict[str, Any] = {"codec": "mpeg4", "options": MPEG} if ending == "avi" else {"options": OPEN}
+    path = clips.make(tmp_path / f"a.{ending}", frames=60, **codec)
+    for seed in range(8):
+        other = damaged(path, seed)
+        assert outcome(other, None) == outcome(other, ALWAYS), other
+
+
 def test_a_damaged_key_frame_too(tmp_path: Path) -> None:
     path = clips.make(tmp_path / "a.mkv", frames=60, options=CLOSED)
     data = bytearray(path.read_bytes())
@@ -237,8 +272,8 @@ def test_key_frames_that_are_none_are_noticed(ending: str, tmp_path: Path) -> No
 def test_frames_that_look_past_a_key_frame_are_noticed(later: int, tmp_path: Path) -> None:
     """Intra frames that are no barrier: what comes `later` is predicted from what was before them, too."""
     path = tmp_path / "a.mp4"
-    random = np.random.default_rng(1)
-    small = [random.integers(0, 256, (8, 12, 3), np.uint8) for _ in range(6)]
+    chance = np.random.default_rng(1)
+    small = [chance.integers(0, 256, (8, 12, 3), np.uint8) for _ in range(6)]
     scenes = [picture.repeat(16, 0).repeat(16, 1) for picture in small]
     options = {"x265-params": "keyint=1000:scenecut=0:bframes=0:ref=8:log-level=none"}
     with av.open(str(path), "w") as container:
@@ -276,6 +311,12 @@ def test_short_films_and_far_key_frames_are_left_to_one_task(tmp_path: Path) -> 
     assert Read(path, Sharing(least_bytes=0, look_bytes=1, longest_run=11)).how == "one task"
     assert Read(path, Sharing(least_bytes=0, look_bytes=1, longest_run=12)).how == "shared"
     assert Read(path, Sharing(least_bytes=0, look_bytes=24 * 384 * 24)).programs["look_at"] == 3
+
+
+def test_a_film_of_many_key_frames_is_not_cut_at_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "_MOST_ENTRIES", 3)
+    path = clips.make(tmp_path / "a.avi", codec="mjpeg", fmt="yuvj420p", frames=60)
+    assert len({place.entry for place in compared(path).places if place}) == 3
 
 
 def test_a_job_of_many_readers_makes_the_same_file(tmp_path: Path) -> None:
