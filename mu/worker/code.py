@@ -36,13 +36,18 @@ class JobCode:
         self._finder: _Finder | None = None
 
     def __enter__(self) -> Self:
-        self._path = sys.path[:]
+        if self._address:
+            self._before = sys.path[:], dict(os.environ), os.getcwd()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._finder is not None:
             self._finder.forget()
-            sys.path[:] = self._path
+            sys.path[:], variables, folder = self._before
+            for name in os.environ.keys() - variables.keys():
+                del os.environ[name]
+            os.environ.update(variables)
+            os.chdir(folder)
 
     def use(self) -> None:
         """Have the modules where programs are looked for; they are fetched the first time.

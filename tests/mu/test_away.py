@@ -102,8 +102,11 @@ def held(result: Result) -> dict[str, bytes]:
     return {name: bytes(payload) for name, payload in result.objects.items()}
 
 
-def test_a_job_gives_what_it_gives_here_and_is_done_once(runner: Runner, stack: Stack) -> None:
+def test_a_job_gives_what_it_gives_here_and_is_done_once(
+    runner: Runner, stack: Stack, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
     runner.start()
+    caplog.set_level("INFO", "mu.away")
     job, inputs = relays("a", "b"), {"film": b"film"}
     seen: dict[str, bytes] = {}
     result = run(job, inputs=inputs, on_object=lambda name, payload: seen.update({name: bytes(payload)}))
@@ -112,6 +115,9 @@ def test_a_job_gives_what_it_gives_here_and_is_done_once(runner: Runner, stack: 
     assert held(result) == {"made/a": b"film seen", "made/b": b"film seen", "end": b"a+b"}
     assert list(result.objects.values()) == [result.objects[name] for name in result.objects]
     assert (result.outcome.kind, result.outcome.committed) == ("done", 3)
+    assert capfd.readouterr() == ("", "")
+    states = [record.getMessage().split(" is ")[1].strip() for record in caplog.records if record.name == "mu.away"]
+    assert (states[0], states[-1]) == ("handed in", "done")
     runner.kill()
     writes = len(runner.cloud.writes)
     again = run(job, inputs=inputs)  # nobody is there to do anything

@@ -212,9 +212,12 @@ STORES = "import mu\nclass Thing:\n    pass\ndef f(ctx, value):\n    ctx.store('
 
 def test_worker_after_worker_has_what_its_own_job_took_along(scripted: Scripted, tmp_path: Path) -> None:
     """One environment, three jobs: a module of one name, then the same with other source, then none of this name."""
-    before, path = set(sys.modules), sys.path[:]
+    before, path, variables, here = set(sys.modules), sys.path[:], dict(os.environ), Path.cwd()
     for what in ("one", "two"):
-        helper = f"import sys\nsys.path.append('/nowhere')\nWHAT = {what!r}\n"
+        helper = (
+            "import os, sys\nsys.path.append('/nowhere')\nos.chdir('/')\nassert 'OWN' not in os.environ\n"
+            f"os.environ |= {{'OWN': 'x', 'PATH': 'y'}}\nWHAT = {what!r}\n"
+        )
         modules = {
             "own_words": "from own_p.inner import WHAT\n" + STORES.format(what).replace(repr(what), "WHAT"),
             "own_p": "# a package\n",
@@ -228,7 +231,7 @@ def test_worker_after_worker_has_what_its_own_job_took_along(scripted: Scripted,
             assert made == Worked(1, 0, "enough")
             assert bytes(FolderStore(Path(invitation.store)).read("out")) == f"{says}value".encode()
             assert not {name for name in sys.modules if name.startswith("own_") or name == MAIN}
-            assert sys.path == path
+            assert (sys.path, dict(os.environ), Path.cwd()) == (path, variables, here)
             assert not any("/job/" in name for name in linecache.cache)
     _, (heard,) = worked(scripted, scripted.invitation, "own_words:f")
     assert "there is no module own_words" in heard.text
