@@ -7,6 +7,9 @@ import random
 import signal
 import time
 from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -14,7 +17,9 @@ import pytest
 pytest.importorskip("uvloop", reason="the coordinator needs the extra: pip install -e '.[mu]'")
 
 from mu import Job
-from mu.service.requests import store_prefix
+from mu.service.requests import ledger_prefix, running_key, store_prefix
+from mu.service.status import Status
+from mu.service.taken import Taken
 from mu.store.messages import BYPASS
 from pipelines.probe import probe_job, probe_results
 from tests.mu.folder_cloud import FolderCloud
@@ -113,3 +118,59 @@ def test_what_a_killed_sender_left_is_cleared_at_the_end(runner: Runner) -> None
     runner.start()
     until(lambda: status(runner.cloud, job).get("state") == "done")
     assert results(runner.cloud, job) == probe_results(3, size=SIZE)
+
+
+class Dying(FolderCloud):
+    """Its process is killed before the change to it that is so many changes ahead."""
+
+    left = 0
+
+    def _changes(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+    def write(self, key: str, body: bytes, kind: str = "") -> None:
+        self._changes()
+        super().write(key, body, kind)
+
+    def delete(self, key: str) -> None:
+        self._changes()
+        super().delete(key)
+
+
+@pytest.mark.parametrize("state", ["done", "failed"])
+@pytest.mark.parametrize("left", range(8))
+def test_killed_at_its_end_it_is_ended_by_the_next_one(
+    tmp_path: Path, state: Literal["done", "failed"], left: int
+) -> None:
+    """Who is told that a job is done finds nothing of its messages; and until all is done it counts as running."""
+    cloud, job = Dying(tmp_path), probe_job(2)
+    store, ledger = store_prefix(job.id), f"{ledger_prefix(job.id)}000001/000000000001"
+    message, dropped, result = (f"{store}{name}" for name in ("messages/0/1", "raw/0", "out/0"))
+    made = (message, dropped, result, ledger, running_key(job.id))
+    cloud.left = len(made)
+    for key in made:
+        cloud.write(key, b"")
+    ended = Status(id=job.id, state=state)
+
+    def finish() -> None:
+        taken = Taken.__new__(Taken)
+        taken.job, taken._cloud, taken._folder, taken._dropped = job, cloud, tmp_path / "state", [dropped]  # type: ignore[assignment]
+        taken._opened = Mock()
+        taken._finish(ended)
+
+    cloud.left = left
+    with suppress(KeyboardInterrupt):
+        finish()
+    there = set(cloud.keys(""))
+    if status(cloud, job):
+        assert dropped not in there
+        assert (message in there) == (state == "failed"), "a job that failed may go on"
+    if running_key(job.id) in there:
+        assert ledger in there, "or nobody could end it"
+        cloud.left = 100
+        finish()
+    assert status(cloud, job)["state"] == state
+    assert running_key(job.id) not in cloud.keys("")
+    assert result in cloud.keys("")
