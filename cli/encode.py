@@ -212,6 +212,7 @@ def encode(
                 measure=measure,
                 page=page,
                 live=live,
+                quiet=quiet or as_events,
             )
             with told_when_deploying():
                 report = encode_away(order, settings, lambda: events or display(quiet), events)

@@ -60,6 +60,7 @@ class Order:
     """Where the job's page goes."""
     live: bool
     """Say where a browser can follow it."""
+    quiet: bool
 
 
 def encode_away(order: Order, settings: Settings, show: Callable[[], Display], events: Events | None) -> Report:
@@ -98,7 +99,7 @@ def encode_away(order: Order, settings: Settings, show: Callable[[], Display], e
     began = time.monotonic()
     if events:
         events.tell("job", job=job.id)
-    status = _followed(desk, job, show, film.frames, order.live, quiet=bool(events))
+    status = _followed(desk, job, show, film.frames, order.live, quiet=order.quiet)
     bill("it cost", of_job(work_of(status), desk.fleet()))
     if status.state != "done":
         raise Failure(f"{job.id} {status.state}; fastslow jobs logs {job.id}")
@@ -119,10 +120,11 @@ def encode_away(order: Order, settings: Settings, show: Callable[[], Display], e
 
 def _followed(desk: Desk, job: Job, show: Callable[[], Display], frames: int, live: bool, *, quiet: bool) -> Status:
     """Hand the job in and look on until it is over; whoever interrupts that has it cancelled."""
+    where = desk.live(job.id) if live else ""
     try:
         desk.jobs.submit(job)
-        if live:
-            click.echo(f"fastslow: {desk.live(job.id)}", err=True)
+        if where:
+            click.echo(f"fastslow: {where}", err=True)
         if not quiet:
             click.echo("Ctrl-C cancels the job; the same command goes on with it", err=True)
         with show() as shown:

@@ -134,7 +134,7 @@ def tile_entries(counts: Counts, costs: float | None) -> list[tuple[str, str, st
         ("Worker time", took(counts.worker_s), "", f"{at_a_time} at a time"),
     ]
     if costs is not None:
-        tiles.append(("Cost", f"{costs:.4f}" if costs < 1 else f"{costs:.2f}", "US$", "lost runs included"))
+        tiles.append(("Cost", f"{costs:.4f}" if costs < 1 else f"{costs:.2f}", "$", "lost runs included"))
     return tiles
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from mu.errors import MuError
@@ -80,6 +81,11 @@ class Pages:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     board: Board
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that has gone is no error."""
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -189,7 +195,9 @@ def _list(board: Board) -> bytes:
     for name, view in board.items():
         counts = view.record.counts(view.now())
         done = f"{count(counts.committed)} of {count(counts.tasks)}"
-        rows.append((f"/jobs/{quote(name)}", view.job.name, counts.outcome or "running", done, took(counts.elapsed_s)))
+        cost = view.costs()
+        price = "\u2013" if cost is None else f"{cost:.4f} $"
+        rows.append((f"/jobs/{quote(name)}", name, counts.outcome or "running", done, took(counts.elapsed_s), price))
     styles = [resource("pages", "page.css")]
-    columns = ("job", "state", "tasks done", "time")
+    columns = ("job", "state", "tasks done", "time", "cost")
     return document("Jobs", [head("fastslow", "Jobs", f"{len(rows)} here"), listing(columns, rows)], {}, styles, [])

@@ -70,7 +70,7 @@ def test_a_finished_job_is_one_file(chromium: browser.Browser, tmp_path: Path) -
     path = tmp_path / "job.html"
     path.write_bytes(page(job, record, now, costs=0.5, film=Film("video/webm", 7, lambda *_: b"no film")))
     shown = opened(chromium, path, dark=True)
-    assert shown.run("document.querySelector('[data-tile=Cost] .value').textContent") == "0.5000US$"
+    assert shown.run("document.querySelector('[data-tile=Cost] .value').textContent") == "0.5000$"
     assert [address for address in shown.requests if not address.startswith("data:")] == [path.as_uri()]
     rows = shown.run("[...document.querySelectorAll('#numbers tbody tr')].map((row) => row.cells[1].textContent)")
     assert set(rows) == {"done"}

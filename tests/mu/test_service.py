@@ -71,7 +71,7 @@ def test_two_jobs_beside_each_other_and_what_is_left(tmp_path: Path) -> None:
         assert "40 of 40" in page
         assert set(told["counts"]["stages"]) == {"work"}
         assert len(re.findall(r'\["span",\d+,\d+,"work",\d+\]', page)) == 40, "it tells what each was at"
-        assert f"{told['dollars']:.2f} US$" in page
+        assert f"{told['dollars']:.2f} $" in page
         assert not cloud.keys(f"jobs/{job.id}/ledger/")
         assert not (tmp_path / "state" / "jobs" / job.id).exists()
     assert sorted(path.read_text().splitlines()[0][:20] for path in cloud.refused.iterdir()) == [

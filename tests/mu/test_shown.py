@@ -70,6 +70,16 @@ def test_a_large_film_plays_in_the_page_that_the_coordinator_serves(tmp_path: Pa
         end, _, ended, *_ = page.run(PLAYED)
         assert (end, ended) == (FRAMES / RATE, True)
         assert page.errors == []
+        # And in a page that was copied from the bucket, with the film beside it.
+        job.keep()
+        copied = tmp_path / "a page.html"
+        copied.write_bytes(relinked(cloud.read(page_key(job.job.id)) or b"", "the%20film.webm"))
+        (tmp_path / "the film.webm").write_bytes(film)
+        page = chromium.open(copied)
+        assert page.run(LOADED)[:3] == [FRAMES / RATE, 96, 64]
+        end, _, ended, *_ = page.run(PLAYED)
+        assert (end, ended) == (FRAMES / RATE, True)
+        assert page.errors == []
 
 
 def test_a_part_of_a_film_is_served(tmp_path: Path) -> None:
