@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -87,6 +88,62 @@ def test_a_finished_job_is_one_file(chromium: browser.Browser, tmp_path: Path) -
     assert "task" in told
     shown.run("document.querySelector('[data-mode=worker]').click()")
     shown.run("document.querySelector('[data-rows=\"2\"]').click()")
+    assert shown.errors == []
+
+
+def of_many(workers: int) -> Record:
+    """A job in which everybody works, waits for the one before it in a chain of 16, and works on."""
+    record = Record(Job("many", ()), 0.0)
+    for number in range(workers):
+        name, before = f"chunk/{number:06}", f"chunk/{number - 1:06}"
+        came, waits, goes = 1000 + number % 700, 9000 + number % 900, 10_000 + 300 * (number % 16)
+        record.facts += [
+            ("launch", 0, number),
+            ("come", came, number),
+            ("assign", came, number, number, name),
+            ("at", came + 100, number, "encode"),
+            ("span", came, number, "encode", waits),
+        ]
+        if number % 16:
+            record.facts += [("wait", waits, number, before, "state"), ("go", goes, number)]
+        record.facts += [
+            ("span", goes, number, "rebase", goes + 290),
+            ("sent", goes + 290, number, f"chunk/{number + 1:06}", "state", 1_000_000),
+            ("over", goes + 300, number, "done", ""),
+            ("gone", goes + 310, number, ""),
+        ]
+    record.facts.sort(key=lambda fact: fact[1])
+    return record
+
+
+def test_four_thousand_rows_can_be_zoomed_into(chromium: browser.Browser, tmp_path: Path) -> None:
+    record, path = of_many(4000), tmp_path / "many.html"
+    path.write_bytes(page(record.job, record, 15.0))
+    shown = opened(chromium, path)
+    shown.wait_until(COLOURS % "rows" + " > 4")
+    told = "document.querySelector('#rows .tip:not([hidden])')?.textContent"
+    box = "(() => { const box = document.querySelector('#rows canvas').getBoundingClientRect(); return [%s]; })()"
+    shown.run("document.querySelector('#rows canvas').scrollIntoView({block: 'center'})")
+    x, y, wide, high = shown.run(box % "box.x, box.y, box.width, box.height")
+
+    def under(down: float) -> int:
+        """The task in the row there."""
+        drawn = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
+        shown.run(drawn)
+        shown.mouse("mouseMoved", x + wide / 3, y + 8 + (high - 38) * down)
+        shown.run(drawn)
+        shown.wait_until(f"{told} ?? false")
+        return int(re.search(r"chunk/(\d{6})", shown.run(told))[1])  # type: ignore[index]
+
+    assert abs(under(0.5) - 2000) < 20
+    assert under(0.9) - under(0.1) > 3000
+    for _ in range(7):
+        shown.run("document.querySelector('#rows [data-rows=\"2\"]').click()")
+    first, last = under(0.1), under(0.9)
+    assert 15 < last - first < 40
+    assert 1900 < first < 2000 < last < 2100
+    shown.run("document.querySelector('#rows [data-rows=\"0\"]').click()")
+    assert under(0.9) - under(0.1) > 3000
     assert shown.errors == []
 
 
