@@ -154,11 +154,11 @@ def _rebase(
         else:
             made = codec.rebase_frame(state, image, frame, policy, last=last)
         state = made.state
-        made_one(number, state)
         encoded.append(made.data)
         if chunk.task.measure and not (stands_in and number == 0):
             came_to += tally(chunk.task, made.data, image, made.image)
         context.progress("rebase", chunk.task.kind != "survey")
+        made_one(number, state)  # only now, so that nobody is told to have gone on before this was over
     return encoded, came_to
 
 
