@@ -16,6 +16,7 @@ from mu.core import instructions as core
 from mu.local.shell import Observer
 from mu.wire import Progressed
 from pipelines import errors
+from pipelines.encode.held import Held
 from pipelines.encode.plan import Chunk, Settings, Task
 from pipelines.encode.progress import Progress, Watch
 from pipelines.encode.read import ENCODE, SOURCE, ChunkRead, Film, reading
@@ -77,7 +78,7 @@ class Reading:
         self._observers: list[Observer] = [self] if follow is None else [self, follow(self._job, title)]
         self._source: Source | None = None
         self._reads: dict[int, ChunkRead] = {}
-        self._results: dict[str, bytes] = {}
+        self._results = Held()
         self._joined = 0
         self._runs: dict[int, _Run] = {}
         self._runs_of: dict[str, list[_Run]] = {}
@@ -86,14 +87,15 @@ class Reading:
     def run(self) -> Source:
         """Do it; returns what was read. Raises PipelineError. No process is left behind, whatever happens."""
         try:
-            mu.run(
-                self._job,
-                inputs=self._inputs,
-                watch=self._observers,
-                on_object=self._take,
-                keep=False,
-                prepare=[ENCODE.partition(":")[0]],
-            )
+            with self._results:
+                mu.run(
+                    self._job,
+                    inputs=self._inputs,
+                    watch=self._observers,
+                    on_object=self._take,
+                    keep=False,
+                    prepare=[ENCODE.partition(":")[0]],
+                )
         except mu.JobFailed as failed:
             raise _told(failed.failures[0]) from failed
         except mu.BackendError as refused:
@@ -112,7 +114,7 @@ class Reading:
         elif name.startswith("read/"):
             self._was_read(_read(payload))
         else:
-            self._results[name] = bytes(payload)
+            self._results.put(name, payload)
         while self._joined < len(self.chunks):
             chunk = self.chunks[self._joined]
             if not all(output in self._results for output in chunk.outputs):
@@ -130,7 +132,7 @@ class Reading:
 
     def _join(self, chunk: Chunk) -> None:
         read = self._reads.pop(chunk.index)
-        results = {name: self._results.pop(name) for name in chunk.outputs}
+        results = {name: self._results.take(name) for name in chunk.outputs}
         before, began = os.times(), time.monotonic()
         self._sink.append(Piece(chunk, results, read.times, read.durations))
         after = os.times()

@@ -16,7 +16,7 @@ from pipelines.encode import reading
 from pipelines.encode.job import encode_file
 from pipelines.encode.plan import Settings
 
-__all__ = ["Encoded", "Killer", "encode_while_workers_are_killed"]
+__all__ = ["Encoded", "Killer", "encode_while_workers_are_killed", "workers"]
 
 _ATTEMPTS = 8
 
@@ -74,12 +74,16 @@ class Killer:
 
     def _kill(self) -> None:
         while self.left and not self._over.wait(self._random.uniform(0, self._pause_s)):
-            servers = filter(_is_fork_server, _children(os.getpid()))
-            workers = [worker for server in servers for worker in _children(server)]
-            if workers:
+            if there := workers():
                 with suppress(ProcessLookupError):
-                    os.kill(self._random.choice(workers), signal.SIGKILL)
+                    os.kill(self._random.choice(there), signal.SIGKILL)
                     self.left -= 1
+
+
+def workers() -> list[int]:
+    """The processes that are workers of this one."""
+    servers = filter(_is_fork_server, _children(os.getpid()))
+    return [worker for server in servers for worker in _children(server)]
 
 
 def _children(pid: int) -> list[int]:
