@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +23,7 @@ from deploy import local
 from deploy.tools import ROOT
 from mu import Job, Task
 from mu.service.requests import job_to_json
-from tests.deploy.conftest import HOME
+from tests.deploy.conftest import HOME, busy_here
 from tests.deploy.test_jobs import Jobs
 from tests.deploy.test_jobs import jobs as jobs  # the fixture
 
@@ -117,6 +121,45 @@ def test_a_package_that_workers_do_not_have_is_named(environment: dict[str, str]
     assert "JobFailed: tell: " in said
     assert "No module named 'hypothesis'; workers have Python 3.13, fastslow" in said
     assert "numpy" in said
+
+
+SLOW = """
+import mu, time
+
+def sleep(ctx, seconds):
+    time.sleep(seconds)
+
+if __name__ == "__main__":
+    task = mu.Task("sleep", "__main__:sleep", mu.argument(600))
+    mu.run(mu.Job("ctrl-c", (task,)), backend="aws")
+"""
+
+
+def test_ctrl_c_cancels_the_job_and_its_worker_leaves(jobs: Jobs, environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SLOW)
+    until(lambda: busy_here(jobs.stack, "worker-0") == 0)  # those of the jobs before have left
+    process = subprocess.Popen(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            until(lambda: busy_here(jobs.stack, "worker-0") > 0)
+            process.send_signal(signal.SIGINT)
+            assert "KeyboardInterrupt" in process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+    until(lambda: busy_here(jobs.stack, "worker-0") == 0)
+    listed = CliRunner().invoke(fastslow, ["jobs", "list", "--json"], env=environment)
+    states = [each["state"] for each in json.loads(listed.stdout)["jobs"] if each["id"].startswith("ctrl-c-")]
+    assert states == ["cancelled"]
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait; the limit is for a machine that does much else."""
+    end = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < end, "it does not come to that"
+        time.sleep(0.1)
 
 
 def test_the_api_takes_no_code(jobs: Jobs) -> None:
