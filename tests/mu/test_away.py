@@ -31,7 +31,8 @@ from mu.away import run as away
 from mu.away.stack import Stack
 from mu.result import Result
 from mu.service.client import Jobs
-from mu.service.requests import code_key, read_request
+from mu.service.requests import code_key, read_request, status_key
+from mu.service.status import Status, encode_status
 from pipelines.probe import probe_job, probe_results
 from tests.mu.test_service import Runner, until
 from tests.mu.test_service import runner as runner  # the fixture
@@ -258,6 +259,25 @@ def test_a_bucket_that_is_away_for_a_while_does_no_harm_and_one_that_stays_away_
         run(job)
     monkeypatch.undo()
     until(lambda: Jobs(stack.cloud).all()[-1].state == "done")
+
+
+def test_what_was_not_heard_is_asked_again(runner: Runner, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service whose clock is ahead takes a request for one from before the job's end."""
+    job, asked, ask = probe_job(2), list[str](), runner.cloud.ask
+    failed = Status(id=job.id, state="failed", updated=time.time())
+    runner.cloud.write(status_key(job.id), encode_status(failed))
+
+    def heard(body: str) -> None:
+        asked.append(body)
+        if len(asked) == 3:
+            ask(body)
+
+    monkeypatch.setattr(runner.cloud, "ask", heard)
+    monkeypatch.setattr(away, "_ASK_AGAIN_S", 0.1)
+    runner.start()
+    assert held(run(job)) == probe_results(2)
+    assert len(set(asked)) == 1
+    assert len(asked) >= 3
 
 
 def test_inputs_that_are_there_are_not_sent_again(
