@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -27,7 +27,8 @@ _LARGEST = 4 << 20
 """Bytes of records in an object, about."""
 _AT_ONCE = 16
 """Objects that are read at a time."""
-_KEY = re.compile(r".*/(\d{6})/(\d{12})\Z")
+_KEY = re.compile(r"(\d{6})/(\d{12})")
+"""Below the ledger's prefix, and nothing between: workers may write what has `/store/` in its key."""
 _records = msgspec.msgpack.Decoder(list[bytes])
 
 
@@ -77,9 +78,8 @@ class Vault:
     def newest(cloud: Cloud, job: str) -> tuple[int, list[str]]:
         """The number of the highest generation (0: there is none) and the keys of its objects. Raises BackendError."""
         found: dict[int, list[str]] = {}
-        for key in cloud.keys(ledger_prefix(job)):
-            if match := _KEY.match(key):
-                found.setdefault(int(match[1]), []).append(key)
+        for number, key in _objects(cloud, job):
+            found.setdefault(number, []).append(key)
         generation = max(found, default=0)
         return generation, sorted(found.get(generation, []))
 
@@ -101,9 +101,15 @@ class Vault:
 
     def forget_others(self) -> None:
         """Delete the generations before this one. Raises BackendError."""
-        for key in self._cloud.keys(ledger_prefix(self._job)):
-            if (match := _KEY.match(key)) and int(match[1]) < self.generation:
-                self._cloud.delete(key)
+        self._cloud.delete_all([key for number, key in _objects(self._cloud, self._job) if number < self.generation])
+
+
+def _objects(cloud: Cloud, job: str) -> Iterator[tuple[int, str]]:
+    """The generation and the key of every object of a job's ledger."""
+    prefix = ledger_prefix(job)
+    for key in cloud.keys(prefix):
+        if match := _KEY.fullmatch(key.removeprefix(prefix)):
+            yield int(match[1]), key
 
 
 def _first(key: str) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 pytest.importorskip("botocore", reason="the coordinator needs the extra: pip install -e '.[mu]'")
@@ -14,8 +15,10 @@ pytest.importorskip("botocore", reason="the coordinator needs the extra: pip ins
 from mu import BackendError, Edge, Job, LedgerError, Task
 from mu.core.instructions import Entry, Failure, MessageWhole, ObjectMade, Outcome, TaskCommitted, TaskFailed, TryLost
 from mu.job import Key
+from mu.ledger import encode_entry
 from mu.service.generations import Opened, open_ledger
 from mu.service.lost import without_lost
+from mu.service.requests import ledger_prefix
 from tests.mu.folder_cloud import FolderCloud
 
 NAMES = ("a", "b", "c", "d")
@@ -64,6 +67,17 @@ def test_on_the_same_machine_it_goes_on_and_the_copy_catches_up(tmp_path: Path) 
     assert one.vault.kept == len(A) + len(B)
     one.ledger.close()
     assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["ledger-000001"]
+
+
+def test_what_workers_may_write_is_no_ledger(tmp_path: Path) -> None:
+    """Their role may write `jobs/*/store/*`, and for IAM a star may stand for `ID/ledger`, too."""
+    cloud = FolderCloud(tmp_path / "cloud")
+    write(opened(cloud, tmp_path / "here"), A)
+    forged = f"{ledger_prefix(JOB.id)}store/000009/000000000001"
+    cloud.write(forged, msgspec.msgpack.encode([encode_entry(entry) for entry in (*A, *B, *C)]))
+    one = opened(cloud, tmp_path / "here")
+    assert one.loaded.entries == tuple(A)
+    one.ledger.close()
 
 
 def test_on_another_machine_holds_what_needs_no_lost_message(tmp_path: Path) -> None:
