@@ -147,7 +147,7 @@ def logs(job: str, stack: str, local: bool) -> None:
 @jobs.command(short_help="The page of a job that is over.")
 @_id
 @click.argument("file", metavar="PAGE", type=click.Path(dir_okay=False))
-@click.option("--overwrite", is_flag=True, help="Replace PAGE if it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace PAGE, and the film beside it, if they exist.")
 @_where
 def page(job: str, file: str, overwrite: bool, stack: str, local: bool) -> None:
     """Write a job's page to PAGE: who was at what, who waited for whom, what failed, the film if it made one.

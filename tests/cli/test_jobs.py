@@ -218,6 +218,13 @@ def test_a_page_s_film_is_in_it_or_beside_it(size: int, cloud: Cloud, tmp_path: 
     assert (b'src="a%20page.webm"' in page.read_bytes()) == (size > LARGEST_FILM)
     assert "exists" in run("page", record.job.id, page, code=1).stderr
     run("page", record.job.id, page, "--overwrite")
+    if size > LARGEST_FILM:
+        page.unlink()
+        beside.write_bytes(b"another film")
+        assert "a page.webm: exists" in run("page", record.job.id, page, code=1).stderr
+        assert (beside.read_bytes(), page.exists()) == (b"another film", False)
+        run("page", record.job.id, page, "--overwrite")
+        assert beside.stat().st_size == size
     desk: Desk = cloud.desk  # type: ignore[attr-defined]
     told = page_of(desk, record.job.id, str(page), str(tmp_path / "films" / "the film.webm"))
     assert (b'src="films/the%20film.webm"' in told) == (size > LARGEST_FILM)
