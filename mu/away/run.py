@@ -7,8 +7,10 @@ import logging
 import time
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from types import MappingProxyType
+from typing import TypeVar
 
 import msgspec
 
@@ -28,6 +30,7 @@ from mu.service.status import OVER, Status
 __all__ = ["run"]
 
 OnObject = Callable[[str, memoryview], object]
+T = TypeVar("T")
 
 _SHORTEST_S, _LONGEST_S = 0.05, 1.0
 """Between two looks at the status, which the coordinator writes once a second and at the end."""
@@ -172,46 +175,56 @@ class _Waiting:
         self._before = before if before is not None and before.state in OVER and before.state != "done" else None
         self._seen: set[str] = set()
         self._count = -1
+        self._answered = time.monotonic()
 
     def until_over(self) -> Status:
         """Its last status. Raises Unreachable when the bucket does not answer for long; the job goes on."""
         pause, told = _SHORTEST_S, ""
-        answered = asked = time.monotonic()
+        asked = time.monotonic()
         while True:
-            try:
-                status = self._jobs.status(self._job.id)
-                answered = time.monotonic()
-            except BackendError as error:
-                if time.monotonic() - answered > _PATIENCE_S:
-                    raise Unreachable(f"{error}; {self._job.id} goes on: run it again to wait for it") from error
-                status = None
+            status = self._asked(lambda: self._jobs.status(self._job.id))
             if status is not None and not self._is_old(status):
                 if status.state != told:
                     told = status.state
                     log.info("%s is %s %s", self._job.id, told, status.reason)
-                self._look(status)
-                if status.state in OVER:
+                if self._look(status) and status.state in OVER:
                     return status
             elif self._before is not None and time.monotonic() - asked > _ASK_AGAIN_S:
                 asked = time.monotonic()
-                self._jobs.submit(self._job)
+                self._asked(lambda: self._jobs.submit(self._job))
             time.sleep(pause)
             pause = min(_LONGEST_S, 1.5 * pause)
+
+    def _asked(self, ask: Callable[[], T]) -> T | None:
+        """What the bucket answers; None if it does not. Raises Unreachable when it has not for long."""
+        try:
+            answer = ask()
+        except BackendError as error:
+            if time.monotonic() - self._answered > _PATIENCE_S:
+                raise Unreachable(f"{error}; {self._job.id} goes on: run it again to wait for it") from error
+            return None
+        self._answered = time.monotonic()
+        return answer
 
     def _is_old(self, status: Status) -> bool:
         """Whether this was said before the job was asked to go on."""
         return self._before is not None and status.state in OVER and status.updated <= self._before.updated
 
-    def _look(self, status: Status) -> None:
-        """Hand on the objects that have come."""
+    def _look(self, status: Status) -> bool:
+        """Hand on the objects that have come; whether that is all of them."""
         count = status.counts.objects if status.counts else 0
         if self._on_object is None or (count == self._count and status.state not in OVER):
-            return
-        self._count = count
-        for name in self._objects.names():
+            return True
+        names = self._asked(self._objects.names)
+        for name in names or ():
             if name not in self._seen:
+                payload = self._asked(partial(self._objects.store.read, name))
+                if payload is None:
+                    return False
                 self._seen.add(name)
-                self._on_object(name, self._objects.store.read(name))
+                self._on_object(name, payload)
+        self._count = count if names is not None else self._count
+        return names is not None
 
 
 def _digest_of(inputs: Mapping[str, bytes]) -> str:

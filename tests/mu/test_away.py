@@ -33,6 +33,7 @@ from mu.result import Result
 from mu.service.client import Jobs
 from mu.service.requests import code_key, read_request, status_key
 from mu.service.status import Status, encode_status
+from mu.store.folder import FolderStore
 from pipelines.probe import probe_job, probe_results
 from tests.mu.test_service import Runner, until
 from tests.mu.test_service import runner as runner  # the fixture
@@ -278,6 +279,31 @@ def test_what_was_not_heard_is_asked_again(runner: Runner, stack: Stack, monkeyp
     assert held(run(job)) == probe_results(2)
     assert len(set(asked)) == 1
     assert len(asked) >= 3
+
+
+def test_a_bucket_that_is_away_when_objects_are_read_ends_no_job(
+    runner: Runner, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner.start()
+    monkeypatch.setattr(away, "_SHORTEST_S", 0.01)
+    read, listed, failures = FolderStore.read, Jobs.results, iter(range(4))
+
+    def once(self: FolderStore, name: str, *how: Any) -> memoryview:
+        if next(failures, None) is not None:
+            raise BackendError("the bucket is away")
+        return read(self, name, *how)
+
+    def twice(self: Jobs, job: Job) -> list[str]:
+        if next(failures, None) is not None:
+            raise BackendError("the bucket is away")
+        return listed(self, job)
+
+    monkeypatch.setattr(FolderStore, "read", once)
+    monkeypatch.setattr(Jobs, "results", twice)
+    seen: dict[str, bytes] = {}
+    result = run(relays("a"), inputs={"film": b"film"}, on_object=lambda name, got: seen.update({name: bytes(got)}))
+    assert seen == held(result) == {"made/a": b"film seen", "end": b"a"}
+    assert next(failures, None) is None
 
 
 def test_inputs_that_are_there_are_not_sent_again(
