@@ -266,7 +266,7 @@ class Book:
             return
         if counts:
             record.tries.append(reason)
-            self.out.append(Remember(TryLost(record.task.name, reason)))
+            self.out.append(Remember(TryLost(record.task.name, reason, run.number)))
         if record.runs:
             return
         if len(record.tries) >= self.limits.tries:

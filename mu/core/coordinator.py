@@ -89,8 +89,10 @@ class Coordinator:
                 continue
             if isinstance(entry, TaskBegun):
                 begun[entry.task] = entry
-            else:
-                self._recall(entry, now)
+                continue
+            if isinstance(entry, TryLost) and entry.task in begun and begun[entry.task].run == entry.run:
+                del begun[entry.task]  # its worker is gone, and nobody waits for it
+            self._recall(entry, now)
         if book.outcome is None and job.limits.reconnect_s:
             self._expect(begun.values(), now)
         book.out = [instruction for instruction in book.out if isinstance(instruction, Forget | Drop)]
@@ -124,7 +126,7 @@ class Coordinator:
             case TaskCommitted(name):
                 if (record := book.agenda.tasks[name]).unfinished:
                     book.commit(record, now, "done before")
-            case TryLost(name, reason):
+            case TryLost(name, reason, _):
                 book.agenda.tasks[name].tries.append(reason)
             case TaskFailed(failure):
                 if (record := book.agenda.tasks[failure.task]).unfinished:

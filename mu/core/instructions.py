@@ -141,6 +141,8 @@ class TryLost(msgspec.Struct, frozen=True, tag=True):
 
     task: str
     reason: str
+    run: int = 0
+    """Its number; 0 is none."""
 
 
 class Failure(msgspec.Struct, frozen=True, tag=True):

@@ -42,6 +42,7 @@ from mu.core.instructions import (
     Stop,
     TaskBegun,
     TaskCommitted,
+    TryLost,
 )
 from mu.job import Edge, Job, Key, Limits, Task
 from tests.mu.audit import audit
@@ -234,6 +235,20 @@ def test_who_does_not_come_back_to_the_next_coordinator_has_lost_no_try() -> Non
     assert kinds(tell(core, TimePassed(), now=6.0)) == ["Launch", "Launch"]
     late = tell(core, Reconnected(1, 1, "a"), now=7.0) + tell(core, Reconnected(2, 2, "b"), now=7.0)
     assert late == [Stop(number, "there are workers enough") for number in (1_000_002, 1_000_001)]
+
+
+def test_a_worker_that_was_lost_before_is_not_waited_for() -> None:
+    core = taking_over(TaskBegun("a", 1, 1), TryLost("a", "it was killed", 1), TaskBegun("b", 2, 2))
+    assert core.expected == [TaskBegun("b", 2, 2)]
+    assert kinds(tell(core, TimePassed())) == ["Launch"]
+    beside = taking_over(TaskBegun("a", 1, 1), TaskBegun("a", 2, 2), TryLost("a", "it was killed", 1))
+    assert beside.expected == [TaskBegun("a", 2, 2)]
+
+
+def test_a_try_that_is_lost_says_which_run_it_was() -> None:
+    core = coordinator(Task("a", "p:a"), reconnect_s=0)
+    lost = tell(core, TimePassed(), Connected(1), Disconnected(1, "it was killed", gone=True))
+    assert Remember(TryLost("a", "it was killed", 1)) in lost
 
 
 def test_who_comes_back_without_its_task_is_given_it_anew() -> None:
