@@ -79,6 +79,7 @@ class JobFailed(MuError):
         first = failures[0] if failures else None
         more = f", and {len(failures) - 1} more tasks failed" if len(failures) > 1 else ""
         super().__init__(f"{first.task}: {first.reason}{more}" if first else "the job failed")
+        _note(self, self.failures)
 
 
 class MapFailed(MuError):
@@ -92,6 +93,15 @@ class MapFailed(MuError):
         number, first = next(iter(self.failures.items()))
         more = f"; {len(failures)} of {len(self.results)} items failed" if len(failures) > 1 else ""
         super().__init__(f"item {number}: {first.reason}{more}")
+        _note(self, tuple(self.failures.values()))
+
+
+def _note(error: MuError, failures: Sequence[Failure]) -> None:
+    """Have who does not catch it see the first traceback, or why the first task's workers were lost."""
+    if failures and failures[0].traceback:
+        error.add_note(f"In {failures[0].task}:\n{failures[0].traceback.rstrip()}")
+    elif failures and failures[0].tries:
+        error.add_note("\n".join((f"Tries of {failures[0].task}:", *(f"  {each}" for each in failures[0].tries))))
 
 
 class JobCancelled(MuError):

@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from mu.errors import JobError
 
-__all__ = ["LARGEST_ARGUMENT", "MESSAGES", "Edge", "Job", "Key", "Limits", "Task", "argument"]
+__all__ = ["LARGEST_ARGUMENT", "MESSAGES", "PLAIN", "Edge", "Job", "Key", "Limits", "Task", "argument"]
 
 _PART = r"[A-Za-z0-9_=+-][A-Za-z0-9._=+-]*"
 Name = Annotated[str, Meta(pattern=rf"^{_PART}(/{_PART})*\Z", max_length=200)]
@@ -139,12 +139,16 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         return f"{self.name.replace('/', '-')[:40]}-{hashlib.sha256(encoded).hexdigest()[:16]}"
 
 
+PLAIN = "numbers, text, bytes, lists, dicts, None, dataclasses, structs; of numpy what tolist() or tobytes() gives"
+"""What may be an argument, an item, or a result of `mu.map`."""
+
+
 def argument(value: Any) -> msgspec.Raw:
     """A program's argument as a task holds it. Raises JobError for what is too large or no plain data."""
     try:
         encoded = msgspec.msgpack.encode(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise JobError(f"an argument must be plain data: {error}") from error
+        raise JobError(f"an argument must be plain data ({PLAIN}): {error}") from error
     if len(encoded) > LARGEST_ARGUMENT:
         raise JobError(f"an argument of {len(encoded)} bytes is too large: store it as an object")
     return msgspec.Raw(encoded)

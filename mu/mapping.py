@@ -9,7 +9,7 @@ import msgspec
 
 from mu.backend import run
 from mu.errors import JobError, JobFailed, MapFailed
-from mu.job import Job, Limits, Task, argument
+from mu.job import PLAIN, Job, Limits, Task, argument
 from mu.programs import argument_of, load, name_of
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _called(function: str, value: msgspec.Raw) -> msgspec.Raw:
     try:
         return msgspec.Raw(_encode(result))
     except (TypeError, ValueError, OverflowError) as error:
-        raise JobError(f"{function} returned what is no plain data: {error}") from error
+        raise JobError(f"{function} returned what is no plain data ({PLAIN}): {error}") from error
 
 
 def _failed(number: int, error: Exception) -> Came:

@@ -123,7 +123,7 @@ def name_of(function: Callable[..., Any]) -> str:
         raise JobError(f"{function!r} is no function that workers can find; write one in a module")
     if "<" in name or "." in name:
         what = "a lambda" if "<lambda>" in name else f"{name}, a function inside another or a method"
-        raise JobError(f"workers cannot find {what}: move it to the top of its module")
+        raise JobError(f"workers cannot find {what}: write it with `def` at the top of its module")
     if module == "__main__":
         spec = getattr(sys.modules["__main__"], "__spec__", None)
         if spec is not None:

@@ -103,6 +103,17 @@ def test_what_goes_wrong_with_an_item_is_its_failure(function: Any, item: Any, s
         mu.map(function, [item], workers=1)
 
 
+def test_who_does_not_catch_a_failure_sees_the_traceback_of_the_function() -> None:
+    with pytest.raises(MapFailed) as caught:
+        mu.map(chores.square, ["text"], workers=1)
+    (note,) = caught.value.__notes__
+    assert note.startswith("In item/0:\nTraceback")
+    assert "does not fit" in note
+    with pytest.raises(MapFailed) as lost:
+        mu.map(chores.dies_on_three, [3], workers=1)
+    assert lost.value.__notes__[0].startswith("Tries of item/0:\n  ")
+
+
 @pytest.mark.parametrize("size", [10, LARGE])
 @pytest.mark.parametrize("folder", [False, True])
 def test_messages_along_a_chain(size: int, folder: bool, tmp_path: Path) -> None:
