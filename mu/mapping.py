@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ import msgspec
 from mu.backend import run
 from mu.errors import JobError, JobFailed, MapFailed
 from mu.job import PLAIN, Job, Limits, Task, argument
-from mu.programs import argument_of, load, name_of
+from mu.programs import argument_of, load, main_script, name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +77,7 @@ def map(  # noqa: A001  it is what it is, as in `concurrent.futures`
     """
     name = name_of(function)
     own = (name.partition(":")[0],) if backend != "local" else ()
+    called = _job_name(name)
     values = [_value(number, item) for number, item in enumerate(items)]
     results: dict[int, Any] = {}
     failures: dict[int, Failure] = {}
@@ -82,7 +85,7 @@ def map(  # noqa: A001  it is what it is, as in `concurrent.futures`
     def do(numbers: list[int], most: int) -> None:
         batches = {f"item/{batch[0]}": batch for batch in _batches(numbers, values, most)}
         tasks = tuple(_task(task, name, batch, values) for task, batch in batches.items())
-        job = Job(f"map/{name.replace(':', '.')}"[:100], tasks, limits)
+        job = Job(called, tasks, limits)
         if most > 1:
             job = msgspec.structs.replace(job, limits=msgspec.structs.replace(limits, tries=1, on_failure="finish"))
         lost: tuple[Failure, ...] = ()
@@ -107,6 +110,15 @@ def map(  # noqa: A001  it is what it is, as in `concurrent.futures`
     if failures:
         raise MapFailed(listed, dict(sorted(failures.items())))
     return listed
+
+
+def _job_name(function: str) -> str:
+    """What a job is called that calls this function; one of a script after the script."""
+    module, _, name = function.partition(":")
+    script = main_script() if module == "__main__" else None
+    if script is not None:
+        module = re.sub(r"[^A-Za-z0-9_-]", "-", os.path.splitext(os.path.basename(script))[0])
+    return f"map/{module}.{name}"[:100]
 
 
 def _value(number: int, item: Any) -> msgspec.Raw:
