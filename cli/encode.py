@@ -217,6 +217,7 @@ def encode(
             with told_when_deploying():
                 report = encode_away(order, settings, lambda: events or display(quiet), events)
         else:
+            _only_for_aws()
             what = _Here(source, target, settings, aim, workers, overwrite, not no_audio, not no_subtitles)
             report = _encode_here(what, events or display(quiet), measure, page, live)
     if events:
@@ -225,6 +226,14 @@ def encode(
         events.tell("done", result=msgspec.to_builtins(report))
     else:
         _print(report, target, as_json)
+
+
+def _only_for_aws() -> None:
+    """Raise UsageError if something was asked for that this machine would pass over."""
+    context = click.get_current_context()
+    for name in ("local", "stack", "max_cost", "yes"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for --backend aws")
 
 
 @dataclass(frozen=True)

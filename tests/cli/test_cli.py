@@ -48,6 +48,13 @@ def test_one_aim_at_most_and_one_that_can_be_meant(options: list[str], says: str
     assert re.search(says, result.output)
 
 
+@pytest.mark.parametrize("options", [["--local"], ["--stack", "other"], ["--max-cost", "2"], ["--yes"]])
+def test_what_is_for_a_stack_is_not_passed_over_on_this_machine(options: list[str], tmp_path: Path) -> None:
+    result = invoke("encode", tmp_path / "in.mp4", tmp_path / "out.webm", *options)
+    assert result.exit_code == 2
+    assert f"{options[0]} is for --backend aws" in result.output
+
+
 def test_a_bit_rate_is_hit_and_said(tmp_path: Path) -> None:
     source = clips.make(tmp_path / "in.mp4", frames=20)
     result = invoke("encode", source, tmp_path / "out.webm", "--bitrate", "0.014M", "--json", "-q")
