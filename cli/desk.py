@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import urllib.error
 import urllib.request
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from mu.service.status import Status
 
 _POLL_S = 1.0
+_LONGEST_REASON = 500
+"""Characters of it in a line."""
 _PATIENCE_S = 60.0
 """For a bucket that does not answer, while a job is watched."""
 PAGES_PORT = 8765
@@ -39,18 +42,32 @@ class Desk:
     live: Callable[[str], str]
     bring: Callable[[str, str], None]
     """Copies an object of the bucket of results, by its key, to a file."""
+    where: str = ""
+    """The option that leads `fastslow jobs` here, if one is needed."""
+
+    def hint(self, verb: str, job: str = "") -> str:
+        """The command that does this with a job of this stack."""
+        return " ".join(filter(None, ("fastslow jobs", verb, job, self.where)))
+
+    def failure(self, status: Status) -> Failure:
+        """Why a job is not done, in a line."""
+        failures = status.counts.failures if status.counts else ()
+        why = status.reason or (f"{failures[0].task}: {failures[0].reason}" if failures else "")
+        why = why if len(why) <= _LONGEST_REASON else f"{why[:_LONGEST_REASON]}..."
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        return Failure(f"{status.id} {status.state}{why and ': '}{why}{more}; {self.hint('logs', status.id)}")
 
     def find(self, name: str) -> Status:
         """The job whose id begins so. Raises Failure if there is none, or more than one."""
         found = self.jobs.find(name)
         if not found:
-            raise Failure(f"there is no job {name}; fastslow jobs list")
+            raise Failure(f"there is no job {name}; {self.hint('list')}")
         if len(found) > 1:
             more = f" and {len(found) - 5} more" if len(found) > 5 else ""
             raise Failure(f"{name} may be {', '.join(found[:5])}{more}")
         status = self.jobs.status(found[0])
         if status is None:
-            raise Failure(f"there is no job {name}; fastslow jobs list")
+            raise Failure(f"there is no job {name}; {self.hint('list')}")
         return status
 
 
@@ -78,18 +95,26 @@ def desk_of(name: str, client: Callable[[str], Any], outputs: Mapping[str, str],
         fleet=cache(lambda: fleet_of(client, name)),
         live=_here if local else _away(client, name),
         bring=partial(taken, client("s3"), outputs["ResultsBucket"]),
+        where="--local" if local else "" if name == os.environ.get("FASTSLOW_STACK", "fastslow") else f"--stack {name}",
     )
 
 
 def clients(stack: str, local: bool) -> tuple[str, Callable[[str], Any], Mapping[str, str]]:
     """The stack's name, clients of boto3 for where it is, and its outputs. Raises Failure, CloudRefused."""
+    from deploy.errors import CloudRefused
     from deploy.fleet import outputs_of
 
     if not local:
         from deploy import account
 
         client = account.clients()
-        return stack, client, outputs_of(client, stack)
+        try:
+            return stack, client, outputs_of(client, stack)
+        except CloudRefused as error:
+            raise Failure(
+                f"{str(error).rstrip('.')}; credentials and region are those of the environment, "
+                "--local is the stack of `fastslow local up`"
+            ) from error
     from deploy import local as here
 
     state = here.running()

@@ -91,18 +91,20 @@ def encode_away(order: Order, settings: Settings, show: Callable[[], Display], e
     with _readable(s3, source) as seen, Reader(seen) as reader:
         film = reader.source
     desk = desk_of(name, client, outputs, local=order.local)
-    lines = of_job(_expected(film, settings, order.workers), desk.fleet())
-    if events:
-        events.estimate(lines)
-    agreed(f"{source}, about {film.frames} frames, may cost", lines, order.max_cost, order.yes)
     job = encoding_job(path, settings, how, remote_limits(order.workers))
+    before = desk.jobs.status(job.id)
+    if before is None or before.state != "done":  # else it is only fetched
+        lines = of_job(_expected(film, settings, order.workers), desk.fleet())
+        if events:
+            events.estimate(lines)
+        agreed(f"{source}, about {film.frames} frames, may cost", lines, order.max_cost, order.yes)
     began = time.monotonic()
     if events:
         events.tell("job", job=job.id)
     status = _followed(desk, job, show, film.frames, order.live, quiet=order.quiet)
     bill("it cost", of_job(work_of(status), desk.fleet()))
     if status.state != "done":
-        raise Failure(f"{job.id} {status.state}; fastslow jobs logs {job.id}")
+        raise desk.failure(status)
     bucket, prefix = outputs["ResultsBucket"], f"jobs/{job.id}/store/"
     taken(s3, bucket, prefix + how.result, target)
     with told(f"s3://{bucket}/{prefix}{REPORT}"):
@@ -148,7 +150,7 @@ def _cancel(desk: Desk, job: str) -> None:
                 bill(f"{job} is {status.state}; it cost", of_job(work_of(status), desk.fleet()))
                 return
         time.sleep(0.5)
-    click.echo(f"{job} was told to end; fastslow jobs show {job} says when it has", err=True)
+    click.echo(f"{job} was told to end; {desk.hint('show', job)} says when it has", err=True)
 
 
 def _expected(film: Source, settings: Settings, workers: int) -> Work:

@@ -305,12 +305,12 @@ class _Told:
         if self._events:
             self._events.tell("job", job=job)
         elif not self._quiet:
-            click.echo(f"Ctrl-C ends the looking on, not the job; fastslow jobs cancel {job} ends that", err=True)
+            click.echo(f"Ctrl-C ends the looking on, not the job; {desk.hint('cancel', job)} ends that", err=True)
         try:
             with self._events or display(self._quiet) as shown:
                 return follow(desk, job, shown, before, grows=grows)
         except (KeyboardInterrupt, Terminated):
-            click.echo(f"{job} goes on; fastslow jobs show {job}", err=True)
+            click.echo(f"{job} goes on; {desk.hint('show', job)}", err=True)
             raise
 
     def show(self, status: Status, desk: Desk) -> None:
@@ -331,7 +331,7 @@ class _Told:
                 click.echo(status.reason)
             bill("so far, by us-east-1's prices of " + AS_OF, of_job(work_of(status), desk.fleet()))
         if failed:
-            raise Failure(f"{status.id} {status.state}; fastslow jobs logs {status.id}")
+            raise desk.failure(status)
 
 
 def _grows(job: Job | None) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -17,7 +18,7 @@ from cli.main import fastslow
 from cli.page import page_of
 from deploy.cost import Fleet
 from mu.core.events import Stored, TimePassed
-from mu.core.instructions import Ended, Outcome
+from mu.core.instructions import Ended, Failure, Outcome
 from mu.errors import BackendError
 from mu.page.page import LARGEST_FILM
 from mu.record import Record
@@ -57,6 +58,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
         fleet=lambda: Fleet(1769, "arm64", "t4g.small"),
         live=lambda job: f"follow it at http://here/jobs/{job}",
         bring=lambda key, path: void(Path(path).write_bytes(made.read(key) or b"")),
+        where="--local",
     )
 
     monkeypatch.setattr(cli.desk, "clients", lambda stack, local: (stack, None, {}))
@@ -100,7 +102,7 @@ def test_of_an_id_the_beginning_is_enough_if_it_is_one_s_alone(command: str, clo
     for begins in ("encode-3fa", "p", IDS[1]):
         assert run(command, begins).exit_code == 0
     assert f"encode-3f may be {IDS[0]}, {IDS[1]}" in run(command, "encode-3f", code=1).stderr
-    assert "there is no job encode-4; fastslow jobs list" in run(command, "encode-4", code=1).stderr
+    assert "there is no job encode-4; fastslow jobs list --local" in run(command, "encode-4", code=1).stderr
     assert "there is no job running" in run(command, "running", code=1).stderr
     for wrong in ("../x", "", "jobs/", "e" * 100):
         with pytest.raises(Exception, match="is no beginning of a job's id"):
@@ -158,12 +160,16 @@ def test_a_job_is_followed_as_events(cloud: Cloud, tmp_path: Path) -> None:
 
 def test_a_job_that_fails_ends_the_events_and_the_command(cloud: Cloud) -> None:
     before = put(cloud, IDS[0], "failed", updated=5.0)
-    cloud.then = lives(before, before, before, Status(id=IDS[0], state="failed", updated=6.0))
+    failures = (Failure("link/1", "ValueError: bad clip"), Failure("link/2", "lost " + 999 * "x"))
+    failed = Status(id=IDS[0], state="failed", updated=6.0, counts=msgspec.structs.replace(counts(), failures=failures))
+    cloud.then = lives(before, before, before, failed)
     done = run("resume", IDS[0][:12], "--events", code=1)
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert [each["event"] for each in told] == ["job", "progress", "failed"]
     assert told[-1]["exit_code"] == 1
-    assert told[-1]["reason"] == f"{IDS[0]} failed; fastslow jobs logs {IDS[0]}"
+    assert told[-1]["reason"] == (
+        f"{IDS[0]} failed: link/1: ValueError: bad clip (and 1 more); fastslow jobs logs {IDS[0]} --local"
+    )
 
 
 def test_without_a_terminal_there_are_lines_and_quiet_there_are_none(cloud: Cloud) -> None:
@@ -173,7 +179,7 @@ def test_without_a_terminal_there_are_lines_and_quiet_there_are_none(cloud: Clou
 
     cloud.then = states()
     done = run("resume", IDS[0])
-    assert f"Ctrl-C ends the looking on, not the job; fastslow jobs cancel {IDS[0]} ends that" in done.stderr
+    assert f"Ctrl-C ends the looking on, not the job; fastslow jobs cancel {IDS[0]} --local ends that" in done.stderr
     assert "fastslow: queued, 0:00\nfastslow: done, 0:00\n" in done.stderr
     cloud.then = states()
     quiet = run("resume", IDS[0], "-q")

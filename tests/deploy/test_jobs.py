@@ -230,6 +230,8 @@ def test_a_film_is_the_same_bytes_as_on_this_machine(
     assert json.loads(done.stdout)["frames"] == 40
     assert "it cost" in done.stderr
     (uploaded,) = jobs.media() - others
+    again = run(str(source), str(tmp_path / "again.webm"), "--backend", "aws", "--workers", "3", "--max-cost", "0")
+    assert "may cost" not in again.stderr
     place = f"s3://{jobs.stack.outputs['MediaBucket']}/{uploaded}"
     result = f"s3://{jobs.stack.outputs['ResultsBucket']}/films/out.webm"
     run(place, result, "--backend", "aws", "--workers", "3")
