@@ -173,6 +173,8 @@ class Session:
                 raise ProtocolError(f"{message.name} is said to be in the store, and came too, or has no digest")
             there = self.job.messages.elsewhere(key, self.run, message.size, message.digest)
             self.job.arrived(there, partial(self._kept, stream))
+            if len(self._unaccepted) > MOST_UNACCEPTED:
+                self._check()
             return
         if message.payload is not None:
             if len(message.payload) != message.size or message.digest is None:

@@ -16,9 +16,11 @@ from mu.digest import digest
 from mu.job import Key
 from mu.ledger import Ledger
 from mu.server import JobKeys, Options, Server
+from mu.server.session import MOST_UNACCEPTED
 from mu.store.messages import message_name
 from mu.wire import Deliver, Waiting
-from tests.mu.server.peer import Invited, Peer, chain, finish, hosted, run
+from tests.mu.server.peer import LIMIT_S, Invited, Peer, chain, finish, hosted, run
+from tests.mu.server.test_restart import Slow
 
 SIZE, FOUND = 24_900_000, digest(b"a state")
 KEY = Key("a", "b", "m")
@@ -203,6 +205,26 @@ def test_a_coordinator_that_is_started_again_passes_the_word_on(tmp_path: Path) 
         assert drops.names == [NAME]
         with Ledger(tmp_path / "ledger") as ledger:
             assert MessageWhole(KEY, SIZE, FOUND, True) in ledger.load().entries
+
+    run(body())
+
+
+def test_who_says_more_than_the_ledger_can_keep_is_not_listened_to_for_a_while(tmp_path: Path) -> None:
+    async def body() -> None:
+        slow = Slow()
+        work = chain("a", "b", workers=1)
+        async with hosted(work, tmp_path, store="x", ledger=slow) as (_, job, launcher):
+            peer = await Peer.at_work(launcher)
+            for _ in range(MOST_UNACCEPTED + 1):
+                last = peer.leave("b", "m", SIZE, FOUND)
+            async with asyncio.timeout(LIMIT_S):
+                while not job.deaf:
+                    await asyncio.sleep(0.01)
+            slow.durable = 1 << 30
+            job.wake()
+            await peer.accept(last)
+            assert not job.deaf
+            assert job.messages.stored_bytes == SIZE
 
     run(body())
 
