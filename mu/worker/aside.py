@@ -28,8 +28,8 @@ class Aside:
         """
         with self._lock:
             self._wait(lambda: not self._held or self._held + size <= self._most)
+            threading.Thread(target=self._do, args=(size, work, say), name="mu aside", daemon=True).start()
             self._held += size
-        threading.Thread(target=self._do, args=(size, work, say), name="mu aside", daemon=True).start()
 
     def settle(self) -> bool:
         """Wait until all is done and said; whether there was something to wait for. Raises what went wrong."""

@@ -36,6 +36,21 @@ def test_the_program_goes_on_meanwhile() -> None:
     aside.settle()
 
 
+def test_what_cannot_begin_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    aside = Aside(100)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            aside.do(60, lambda: None, lambda: None)
+    settled = threading.Thread(target=aside.settle, daemon=True)
+    settled.start()
+    settled.join(PATIENCE)
+    assert not settled.is_alive()
+
+
 def test_only_so_much_is_on_its_way() -> None:
     aside = Aside(100)
     most, now, lock = 0, 0, threading.Lock()
