@@ -165,13 +165,13 @@ class Taken:
         dropped, self._dropped = self._dropped, []
         try:
             await asyncio.to_thread(self._opened.vault.flush)
-            await asyncio.to_thread(self._cloud.delete_all, dropped)
-            dropped = []
             if status is not None:
                 body = encode_status(status)
                 await asyncio.to_thread(self._cloud.write, status_key(self.job.id), body, "application/json")
+            await asyncio.to_thread(self._cloud.delete_all, dropped)
+            dropped = []
         except BackendError as error:
-            log.warning("%s: status and ledger are not in S3: %s", self.job.id, error)
+            log.warning("%s: S3 is not as it should be: %s", self.job.id, error)
         self._dropped = dropped + self._dropped
 
     def _status(self, state: str, reason: str) -> Status:

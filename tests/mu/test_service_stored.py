@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -16,7 +18,7 @@ import pytest
 
 pytest.importorskip("uvloop", reason="the coordinator needs the extra: pip install -e '.[mu]'")
 
-from mu import Job
+from mu import BackendError, Job
 from mu.service.requests import ledger_prefix, running_key, store_prefix
 from mu.service.status import Status
 from mu.service.taken import Taken
@@ -174,3 +176,21 @@ def test_killed_at_its_end_it_is_ended_by_the_next_one(
     assert status(cloud, job)["state"] == state
     assert running_key(job.id) not in cloud.keys("")
     assert result in cloud.keys("")
+
+
+class Undeletable(FolderCloud):
+    """A bucket that deletes nothing."""
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        if keys:
+            raise BackendError("AccessDenied")
+
+
+def test_what_cannot_be_deleted_does_not_keep_people_from_what_becomes_of_the_job(tmp_path: Path) -> None:
+    cloud, job = Undeletable(tmp_path), probe_job(2)
+    taken = Taken.__new__(Taken)
+    taken.job, taken._cloud, taken._dropped = job, cloud, ["x"]  # type: ignore[assignment]
+    taken._opened = Mock()
+    asyncio.run(taken._keep_up(Status(id=job.id, state="running")))
+    assert status(cloud, job)["state"] == "running"
+    assert taken._dropped == ["x"]
