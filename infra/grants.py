@@ -15,7 +15,10 @@ from infra.acknowledge import acknowledge
 
 
 def read(role: iam.Role, bucket: s3.IBucket, prefix: str = "") -> None:
-    """Let a role read objects. It may list names, too, or S3 answers 403 where nothing is and not 404."""
+    """Let a role read objects, those below a prefix that ends with `/` or the one of this name.
+
+    It may list names, too, or S3 answers 403 where nothing is and not 404.
+    """
     _objects(role, bucket, prefix, "s3:GetObject")
     _allow(role, bucket.bucket_arn, "s3:ListBucket")
 
@@ -68,11 +71,10 @@ def receive(role: iam.Role, queue: sqs.IQueue) -> None:
 
 
 def _objects(role: iam.Role, bucket: s3.IBucket, prefix: str, *actions: str) -> None:
-    _allow(role, bucket.arn_for_objects(f"{prefix}*"), *actions)
+    names = prefix if prefix and not prefix.endswith("/") else f"{prefix}*"
+    _allow(role, bucket.arn_for_objects(names), *actions)
     element = Stack.of(bucket).get_logical_id(cast(CfnElement, bucket.node.default_child))
-    acknowledge(
-        role, {f"IAM5[Resource::<{element}.Arn>/{prefix}*]": "jobs and models choose the names of their objects"}
-    )
+    acknowledge(role, {f"IAM5[Resource::<{element}.Arn>/{names}]": "jobs and models choose the names of their objects"})
 
 
 def _allow(role: iam.Role, resource: str, *actions: str) -> None:

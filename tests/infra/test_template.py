@@ -298,7 +298,7 @@ def test_jobs_and_workers_touch_only_what_is_theirs(template: Template) -> None:
         return json.dumps([each["Resource"] for each in found])
 
     jobs, worker = (template.function(f"fastslow-{name}")["Role"] for name in ("jobs", "worker-0"))
-    assert json.loads(below(jobs, "s3:PutObject"))[0]["Fn::Join"][1][1] == "/jobs/*/job*"
+    assert json.loads(below(jobs, "s3:PutObject"))[0]["Fn::Join"][1][1] == "/jobs/*/job"
     assert "/jobs/*" in below(jobs, "s3:GetObject")
     assert "/jobs/*/store/*" in below(worker, "s3:PutObject"), "a worker writes no job's status or journal"
     assert "/jobs/*/code/*" in below(worker, "s3:GetObject")
