@@ -139,6 +139,8 @@ class Taken:
         except Exception:  # whatever is wrong with a picture of it, the job is done
             log.exception("%s: it has no page", self.job.id)
         await _persist(lambda: self._finish(status))
+        self._hosted = None  # its page is served on, for which none of this is needed
+        del self._opened
         return status
 
     def _finish(self, status: Status) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
 import time
+import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from unittest.mock import Mock
 
 import msgspec
@@ -19,12 +21,15 @@ import pytest
 pytest.importorskip("uvloop", reason="the coordinator needs the extra: pip install -e '.[mu]'")
 
 from mu import BackendError, Job
+from mu.server import Server
+from mu.service.launcher import Answer, Lambda
+from mu.service.prices import Prices
 from mu.service.requests import ledger_prefix, running_key, store_prefix
 from mu.service.status import Status
 from mu.service.taken import Taken
 from mu.store.messages import BYPASS
 from pipelines.probe import probe_job, probe_results
-from tests.mu.folder_cloud import FolderCloud
+from tests.mu.folder_cloud import PRICES, FolderCloud
 from tests.mu.runner import Runner, results, status, submit, until
 from tests.mu.test_service import done, runner
 
@@ -194,3 +199,25 @@ def test_what_cannot_be_deleted_does_not_keep_people_from_what_becomes_of_the_jo
     asyncio.run(taken._keep_up(Status(id=job.id, state="running")))
     assert status(cloud, job)["state"] == "running"
     assert taken._dropped == ["x"]
+
+
+def test_what_is_shown_of_a_job_that_is_over_holds_none_of_its_coordinator(tmp_path: Path) -> None:
+    async def body() -> None:
+        job, cloud = probe_job(2), FolderCloud(tmp_path)
+        workers = Lambda(["w"], lambda function, event: Answer(202, ""))
+        async with Server("127.0.0.1") as server:
+            before = Status(id=job.id, state="queued")
+            more: dict[str, Any] = {"cloud": cloud, "server": server, "workers": workers}
+            taken = Taken(job, before, folder=tmp_path / "state", prices=Prices.read(PRICES), **more)
+            await taken.begin(again=False, most=1)
+            hosted, opened = weakref.ref(taken._hosted), weakref.ref(taken._opened.vault)
+            shown = taken.shown
+            taken.cancel()
+            ended = await taken.run()
+            assert ended is not None
+            assert (ended.state, ended.dollars) == ("cancelled", shown.costs())
+            del taken
+            gc.collect()
+            assert (hosted(), opened()) == (None, None)
+
+    asyncio.run(body())
