@@ -214,7 +214,7 @@ class RowsPlot extends Plot {
 }
 
 const took = (ms) => (ms < 1000 ? `${ms.toFixed(0)} ms` : ms < 100_000 ? `${(ms / 1000).toFixed(2)} s` : clock(ms / 1000));
-const SPARE = ["encode", "rebase", "join", "decode", "read", "other"];
+const SPARE = ["encode", "rebase", "join", "decode", "look", "read", "other"];
 /** The colour of a stage: its own if it has one, else one of the others'. */
 const ink = (stage, index) => colour({ starting: "grid", running: "band" }[stage] ?? stage) || colour(SPARE[index % SPARE.length]);
 
