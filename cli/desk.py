@@ -13,6 +13,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from cli.errors import Failure, told_when_deploying
 from cli.objects import taken
@@ -29,6 +30,8 @@ _LONGEST_REASON = 500
 """Characters of it in a line."""
 _PATIENCE_S = 60.0
 """For a bucket that does not answer, while a job is watched."""
+_SILENT_S = 15.0
+"""A coordinator that lives writes what becomes of a job each second."""
 PAGES_PORT = 8765
 """Where the coordinator's machine serves its pages (mu/service/settings.py)."""
 
@@ -136,6 +139,7 @@ def follow(
 
     began = heard = time.monotonic()
     left = Left()
+    said, spoke = 0.0, began
     while True:
         now = time.monotonic()
         try:
@@ -150,8 +154,11 @@ def follow(
             raise Failure(f"{job} is not there any more")
         fresh = before is None or status.updated > before.updated
         if fresh:
+            if status.updated != said:
+                said, spoke = status.updated, now
+            silent = round(now - spoke, 3) if now - spoke > _SILENT_S else 0.0
             told = of_status(status, spent(status, desk), now - began, left, now, frames=frames, grows=grows)
-            shown.stand(told)
+            shown.stand(msgspec.structs.replace(told, silent_s=silent))
             if status.state in OVER:
                 return status
         time.sleep(_POLL_S)

@@ -225,6 +225,8 @@ def _foot(standing: Standing, since: float) -> list[Row]:
         rows.append(("workers", Text(", ").join(parts)))
     if standing.dollars:
         rows.append(("cost so far", money(standing.dollars)))
+    if standing.silent_s:
+        rows.append(("coordinator", Text(_silence(standing), "red")))
     left = "" if standing.left_s is None else f", about {clock(max(1.0, standing.left_s - since))} left"
     return [*rows, ("time", f"{clock(standing.elapsed_s + since)}{left}")]
 
@@ -253,7 +255,12 @@ def line(standing: Standing) -> str:
     failed = f"{some(standing.failed, 'task')} failed" if standing.failed else ""
     cost = money(standing.dollars) if standing.dollars else ""
     left = f"about {clock(standing.left_s)} left" if standing.left_s is not None else ""
-    return "; ".join(part for part in (*parts, stages, tasks, failed, workers, cost, left) if part)
+    silent = f"coordinator {_silence(standing)}" if standing.silent_s else ""
+    return "; ".join(part for part in (*parts, stages, tasks, failed, workers, cost, left, silent) if part)
+
+
+def _silence(standing: Standing) -> str:
+    return f"silent for {clock(standing.silent_s)}; the job waits until it is back"
 
 
 def money(dollars: float) -> str:

@@ -42,6 +42,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     workers: dict[str, int] = {}
     """How many are at what; `lost` are runs whose worker was lost."""
     dollars: float | None = None
+    silent_s: float = 0.0
+    """For how long the coordinator has said nothing, if that is long."""
 
 
 class Left:

@@ -158,6 +158,15 @@ def test_a_job_is_followed_as_events(cloud: Cloud, tmp_path: Path) -> None:
     assert told[5]["result"] == json.loads(run("show", job.id, "--json").stdout)
 
 
+def test_a_coordinator_that_says_nothing_is_told_of(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.desk, "_SILENT_S", 0.0)
+    states = [Status(id=IDS[0], state="running", updated=at, counts=counts()) for at in (5.0, 5.0, 6.0)]
+    cloud.then = lives(*states, Status(id=IDS[0], state="done", updated=7.0))
+    kept = Kept()
+    follow(cloud.desk, IDS[0], kept)  # type: ignore[attr-defined]
+    assert [each.silent_s > 0 for each in kept.standings] == [False, True, False, False]
+
+
 def test_a_job_that_fails_ends_the_events_and_the_command(cloud: Cloud) -> None:
     before = put(cloud, IDS[0], "failed", updated=5.0)
     failures = (Failure("link/1", "ValueError: bad clip"), Failure("link/2", "lost " + 999 * "x"))

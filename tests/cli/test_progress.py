@@ -166,6 +166,9 @@ def test_the_picture_shows_stages_workers_money_and_time() -> None:
     assert all(len(row) <= 100 for row in drawn(RUNS).splitlines())
     assert "left" not in drawn(msgspec.structs.replace(RUNS, left_s=None))
     assert "about 0:05 left" in drawn(counted=("measure", 50, 100))
+    silent = msgspec.structs.replace(RUNS, silent_s=75.0)
+    assert "coordinator     silent for 1:15; the job waits until it is back" in drawn(silent)
+    assert "coordinator silent for 1:15" in line(silent)
     assert "1 task" in drawn(msgspec.structs.replace(RUNS, state="failed", failed=1))
 
 
@@ -239,6 +242,7 @@ def test_an_event_has_what_is_promised(capsys: pytest.CaptureFixture[str]) -> No
         "failed": 0,
         "workers": {"starting": 12, "working": 8, "waiting": 2, "idle": 0, "lost": 1},
         "dollars": 0.0123,
+        "silent_s": 0.0,
     }
 
 
