@@ -57,6 +57,8 @@ Fact = tuple[str | int, ...]
 
 _LONGEST = 300
 """Characters of a reason in a fact."""
+_MOST_STAGES, _MORE = 100, "more"
+"""Stages that are told apart, and what all others are called together."""
 
 
 class StageCount(msgspec.Struct):
@@ -126,6 +128,7 @@ class Record:
     _objects: int = 0
     _object_bytes: int = 0
     _stages: dict[str, StageCount] = field(default_factory=dict)
+    _names: set[str] = field(default_factory=set)
     _launching: set[int] = field(default_factory=set)
     _came: dict[int, float] = field(default_factory=dict)
     """When each worker that is there came."""
@@ -162,23 +165,32 @@ class Record:
             self._progressed(number, progressed, now)
 
     def _progressed(self, number: int, progressed: Progressed, now: float) -> None:
-        tells = bool(progressed.done or progressed.cpu_s)  # else it only brings spans, such as those of waiting
-        count = self._stages.setdefault(progressed.stage, StageCount()) if tells else StageCount()
-        count.cpu_s += progressed.cpu_s
-        if progressed.total is not None:
-            count.total = progressed.total
         run = self._runs.get(number)
-        if run is not None:
-            count.done += progressed.done
-            run.done[progressed.stage] = run.done.get(progressed.stage, 0.0) + progressed.done
         for span in progressed.spans if run is not None else ():
             if span.stage != "wait":  # which is known from when it waits and goes on
                 assert run is not None
                 end = self._ms(min(now, run.began + span.ended))
-                self.facts.append(("span", self._ms(run.began + span.began), number, span.stage, end))
-        if tells and run is not None and run.stage != progressed.stage:
-            run.stage = progressed.stage
-            self._add("at", now, number, progressed.stage)
+                self.facts.append(("span", self._ms(run.began + span.began), number, self._named(span.stage), end))
+        if not progressed.done and not progressed.cpu_s:
+            return  # it only brings spans, such as those of waiting
+        stage = self._named(progressed.stage)
+        count = self._stages.setdefault(stage, StageCount())
+        count.cpu_s += progressed.cpu_s
+        if progressed.total is not None:
+            count.total = progressed.total
+        if run is not None:
+            count.done += progressed.done
+            run.done[stage] = run.done.get(stage, 0.0) + progressed.done
+            if run.stage != stage:
+                run.stage = stage
+                self._add("at", now, number, stage)
+
+    def _named(self, stage: str) -> str:
+        """What a stage is called here: programs may give any names to any number of them."""
+        if stage not in self._names and len(self._names) >= _MOST_STAGES:
+            return _MORE
+        self._names.add(stage)
+        return stage
 
     def counts(self, now: float) -> Counts:
         """Where the job stands. Another thread may ask."""

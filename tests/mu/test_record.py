@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from mu import Edge, Job, Task
-from mu.core.events import Arrived, Disconnected, Event, Finished, TimePassed, Waits
+from mu.core.events import Arrived, Disconnected, Event, Finished, Raised, TimePassed, Waits
 from mu.core.instructions import Assign, Instruction, Remember, TaskCommitted, TryLost
 from mu.job import Key
 from mu.record import Record
@@ -86,3 +86,30 @@ def test_what_a_lost_run_did_is_not_counted_twice() -> None:
     stage = record.counts(7.0).stages["encode"]
     assert (stage.done, stage.total) == (24.0, 24.0)
     assert stage.cpu_s == 14.0, "but it was paid for"
+
+
+@pytest.mark.parametrize("how", ["lost", "raised"])
+def test_a_run_that_told_of_nothing_may_be_lost(how: str) -> None:
+    """Else a worker could end its whole job: a coordinator whose record raises does not go on."""
+    task = Task("a", "x.y:z")
+    record = Record(Job("j", (task,)), 0.0)
+    record.note(TimePassed(), [Assign(1, 1, task)], 1.0)
+    record.progressed(1, Progressed("encode", 0.0, None, 0.0, (Span("wait", 0.0, 0.5),)), 2.0)
+    lost = Disconnected(1, "gone", gone=True), [Remember(TryLost("a", "gone"))]
+    record.note(*(lost if how == "lost" else (Raised(1, "it failed"), [])), 3.0)
+    assert record.counts(4.0).stages == {}
+    assert [fact[3] for fact in record.facts if fact[0] == "over"] == [how]
+
+
+def test_stages_without_end_are_told_together() -> None:
+    task = Task("a", "x.y:z")
+    record = Record(Job("j", (task,)), 0.0)
+    record.note(TimePassed(), [Assign(1, 1, task)], 1.0)
+    for number in range(1000):
+        stage = f"file {number}"
+        record.progressed(1, Progressed(stage, 1.0, None, 0.5, (Span(stage, 0.0, 0.5),)), 2.0)
+    stages = record.counts(3.0).stages
+    assert (len(stages), stages["file 99"].done, stages["more"].done) == (101, 1.0, 900.0)
+    assert len({fact[3] for fact in record.facts if fact[0] == "span"}) == 101
+    record.note(Disconnected(1, "gone", gone=True), [Remember(TryLost("a", "gone"))], 3.0)
+    assert record.counts(4.0).stages["more"].done == 0.0
