@@ -94,7 +94,7 @@ def reading(film: Film) -> MuTask:
 
 def of_one_reader(film: Film) -> tuple[str, ...]:
     """What a task stores that reads the whole film, besides SOURCE."""
-    return ("raw/", "read/", *([INDEX] if film.joining else []))
+    return ("raw/", INDEX if film.joining else "read/")
 
 
 def joining(film: Film, joining: Joining, chunks: Sequence[Chunk]) -> MuTask:
@@ -134,12 +134,13 @@ def read_on(context: Context, film: Film, reader: Reader) -> None:
     last = False
     while not last:
         read = chunks.next(context)
-        context.store(read.chunk.read, _encode(read))
+        if film.joining:
+            index.append(read)
+        else:
+            context.store(read.chunk.read, _encode(read))
         context.progress("read", len(read.times))
         context.add([encoding(read.chunk)])
         last = read.last
-        if film.joining:
-            index.append(read)
     if film.joining:
         context.store(INDEX, _encode(index))
         context.add([joining(film, film.joining, [read.chunk for read in index])])

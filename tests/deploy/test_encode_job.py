@@ -44,7 +44,7 @@ def test_a_film_is_encoded_to_the_bytes_that_one_machine_makes(jobs: Jobs, tmp_p
     assert results[how.result] == (tmp_path / "plain.webm").read_bytes()
     report = msgspec.msgpack.decode(results[REPORT], type=Report)
     assert report == msgspec.structs.replace(expected, wall_s=0.0, cpu_s={})
-    assert not any(name.startswith("raw/") for name in results), "temporary objects go when they were used"
+    assert not any(name.startswith(("raw/", "encoded/")) for name in results), "what is temporary goes when it was used"
 
 
 def test_many_workers_read_a_film_in_its_bucket(jobs: Jobs, tmp_path: Path) -> None:

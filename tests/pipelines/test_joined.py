@@ -21,7 +21,7 @@ from mu.store.bucket import Bucket
 from pipelines.encode.job import Report, encode_file
 from pipelines.encode.joined import encoding_job, remote_limits
 from pipelines.encode.plan import Settings
-from pipelines.encode.read import REPORT, Joining, Sharing
+from pipelines.encode.read import INDEX, REPORT, SOURCE, Joining, Sharing
 from pipelines.errors import InputError
 from pipelines.media.audio import SoundReader
 from pipelines.media.complete import missing_bytes
@@ -70,6 +70,7 @@ def test_on_this_machine_it_is_the_same_film(tmp_path: Path, kind: str) -> None:
     assert bytes(result.objects[how.result]) == (tmp_path / f"plain.{ending}").read_bytes()
     report = msgspec.msgpack.decode(result.objects[REPORT], type=Report)
     assert report == msgspec.structs.replace(expected, wall_s=0.0, cpu_s={})
+    assert set(result.objects) == {SOURCE, INDEX, REPORT, how.result}, "chunks go when they are joined"
 
 
 def test_workers_that_call_out_read_the_film_from_a_bucket_and_join_it_there(
