@@ -264,6 +264,9 @@ class _Ends:
             raise TruncatedInput(f"{self.path}: cut off: it has {self.packets} of the {self._told} frames it tells of")
 
     def _size(self) -> int:
+        """In bytes; 0 of what is no file, such as an address or a pipe."""
+        if not is_object(self.path) and not os.path.isfile(self.path):
+            return 0
         with open_bytes(self.path, self._version) as file:
             return file.seek(0, os.SEEK_END)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import http.server
 import os
+import threading
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -329,3 +332,14 @@ def test_pictures_keep_no_threads(tmp_path: Path) -> None:
         smaller = [encode_jpeg(picture.frame, 48, 32, 2) for picture in kept]
         assert len(smaller) == 30
         assert len(os.listdir("/proc/self/task")) <= before
+
+
+@pytest.mark.parametrize(("name", "more"), [("a.y4m", {"codec": "wrapped_avframe"}), ("a.mkv", {})])
+def test_a_film_at_an_address_is_read_to_its_end(name: str, more: dict[str, Any], tmp_path: Path) -> None:
+    clips.make(tmp_path / name, frames=8, **more)
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Reader(f"http://127.0.0.1:{server.server_port}/{name}") as reader:
+            assert numbers(list(reader)) == [*range(8)]
+        server.shutdown()
