@@ -36,4 +36,7 @@ class Context(Protocol):
         """Add tasks to the job; returns when the job is ready for more. Tasks that it has already change nothing."""
 
     def progress(self, stage: str, done: float = 1, total: float | None = None) -> None:
-        """Say that so much more went through a stage; the time since the last call was spent on it."""
+        """Say that so much more went through a stage; the time since the last call was spent on it.
+
+        Of stages the first hundred that a job tells of are told apart, and all others are called `more`.
+        """
