@@ -26,8 +26,10 @@ from pipelines.media.matroska_head import About, Video
 from pipelines.media.source import Source
 
 if TYPE_CHECKING:
-    from pipelines.media.matroska_head import Kind
-    from pipelines.media.others import Others
+    from pipelines.media.audio import SoundFile
+    from pipelines.media.matroska_head import Kind, Sound, Subtitles
+    from pipelines.media.others import Others, Steps
+    from pipelines.media.subtitles import SubtitleFile
 
 KINDS = {".webm": "webm", ".mkv": "matroska", ".ivf": "ivf"}
 
@@ -264,23 +266,40 @@ def kind_of(path: str) -> str:
 
 def open_others(source: Source, kind: str, sound: bool, subtitles: bool) -> Others:
     """What is joined besides the picture, out of the film's own file."""
+    return put_in_order(*files_of(source, kind, sound, subtitles))
+
+
+def put_in_order(heard: Steps[Sound] | None, shown: Steps[Subtitles] | None) -> Others:
+    """What is joined besides the picture, out of what is read of sound and subtitles."""
     from pipelines.media.others import Others
 
+    sound = subtitles = None
+    if heard is not None:
+        from pipelines.media.audio import SoundReader  # here and below, since it brings PyAV and numpy without need
+
+        sound = SoundReader(heard)
+    if shown is not None:
+        from pipelines.media.subtitles import SubtitleReader
+
+        subtitles = SubtitleReader(shown)
+    return Others(sound, subtitles)
+
+
+def files_of(source: Source, kind: str, sound: bool, subtitles: bool) -> tuple[SoundFile | None, SubtitleFile | None]:
+    """The film's own file, opened for its sound and for those subtitles that the output can hold, if there are any."""
     heard = shown = None
     if sound and source.tracks:
-        from pipelines.media.audio import (
-            SoundReader,
-        )  # here, since it brings PyAV and numpy into a process without need
+        from pipelines.media.audio import SoundFile
 
-        heard = SoundReader(source.path, source.tracks, source.version)
+        heard = SoundFile(source.path, source.tracks, source.version)
     if subtitles and source.subtitles:
-        from pipelines.media.subtitles import SubtitleReader, kept
+        from pipelines.media.subtitles import SubtitleFile, kept
 
         container: Kind = "webm" if kind == "webm" else "matroska"
         tracks, _ = kept(source.subtitles, container)
         first = VIDEO + 1 + (len(source.tracks) if heard else 0)
-        shown = SubtitleReader(source.path, tracks, container, first, source.version) if tracks else None
-    return Others(heard, shown)
+        shown = SubtitleFile(source.path, tracks, container, first, source.version) if tracks else None
+    return heard, shown
 
 
 def warnings_of(source: Source, kind: str, sound: bool, subtitles: bool, damaged: tuple[int, int, int]) -> list[str]:

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import mmap
 import tempfile
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from mu import BackendError, Context, Job, Limits
 from pipelines.encode.fetched import fetched
-from pipelines.encode.join import Joiner, open_others, warnings_of
+from pipelines.encode.join import Joiner, files_of, put_in_order, warnings_of
 from pipelines.encode.plan import Settings
-from pipelines.encode.read import INDEX, REPORT, SOURCE, ChunkRead, Film, Joining, Sharing, reading
+from pipelines.encode.read import INDEX, OTHERS, REPORT, SOURCE, ChunkRead, Film, Joining, Sharing, reading
 from pipelines.encode.sink import Piece
 from pipelines.media.source import Source
+
+if TYPE_CHECKING:
+    from pipelines.media.others import Others
 
 _source = msgspec.msgpack.Decoder(Source).decode
 _index = msgspec.msgpack.Decoder(list[ChunkRead]).decode
@@ -50,6 +55,23 @@ def remote_limits(workers: int) -> Limits:
     )
 
 
+def read_beside(context: Context, film: Film) -> None:
+    """Read the film's sound and subtitles while others encode its picture; store them. Raises InputError."""
+    from pipelines.media.carried import carry  # here and below, since only films with sound need it
+
+    how = film.joining or Joining()
+    heard, shown = files_of(_source(context.fetch(SOURCE)), how.kind, how.sound, how.subtitles)
+    with closing(put_in_order(heard, shown)):
+        context.store(OTHERS, carry(heard, shown))
+    context.progress("sound", 1, 1)
+
+
+def _others(context: Context, how: Joining, source: Source) -> Others:
+    from pipelines.media.carried import carried
+
+    return put_in_order(*carried(context.fetch(OTHERS)) if how.others(source) else (None, None))
+
+
 def join_film(context: Context, film: Film) -> None:
     """Join the chunks, the sound and the subtitles of a film that is encoded; store the file and a report."""
     from pipelines.encode.job import described  # here, since that imports what runs jobs
@@ -57,7 +79,7 @@ def join_film(context: Context, film: Film) -> None:
     how = film.joining or Joining()
     source, index = _source(context.fetch(SOURCE)), _index(context.fetch(INDEX))
     with tempfile.TemporaryFile(prefix="fastslow-") as file:
-        joiner = Joiner(file, how.kind, lambda film: open_others(film, how.kind, how.sound, how.subtitles))
+        joiner = Joiner(file, how.kind, lambda film: _others(context, how, film))
         try:
             joiner.begin(source)
             encoded = fetched(context, [read.chunk.result for read in index])

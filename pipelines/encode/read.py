@@ -17,14 +17,17 @@ from mu import Context, Edge, argument
 from mu import Task as MuTask
 from pipelines.encode.plan import PICTURES, STATE, Chunk, Cutter, Plan, Settings, Stretch, Task
 from pipelines.media.read import Picture, Reader
+from pipelines.media.source import Source
 
 READ, ENCODE = "pipelines.encode.read:read_film", "pipelines.encode.worker:encode_chunk"
-JOIN = "pipelines.encode.joined:join_film"
+JOIN, BESIDE = "pipelines.encode.joined:join_film", "pipelines.encode.joined:read_beside"
 OPEN, LOOK, CUT = (f"pipelines.encode.shared:{program}" for program in ("open_film", "look_at", "cut_film"))
 SOURCE = "film/source"
 """The object that says what the file is."""
 INDEX = "film/index"
 """The object that lists what was read (a MessagePack of `ChunkRead`s), where a task joins them."""
+OTHERS = "film/others"
+"""The object with sound and subtitles (see `pipelines.media.carried`), where a task joins them."""
 REPORT = "film/report"
 """What that task says of what it made (a MessagePack of `pipelines.encode.job.Report`)."""
 _encode = msgspec.msgpack.Encoder().encode
@@ -42,6 +45,11 @@ class Joining(msgspec.Struct, frozen=True):
     def result(self) -> str:
         """The name of the file that is made."""
         return f"film/encoded.{self.kind}"
+
+    def others(self, source: Source) -> bool:
+        """Whether anything of the film is joined besides the picture."""
+        wanted = (self.sound and source.tracks) or (self.subtitles and source.subtitles)
+        return self.kind != "ivf" and bool(wanted)
 
 
 class Sharing(msgspec.Struct, frozen=True):
@@ -87,8 +95,8 @@ def reading(film: Film) -> MuTask:
     """The task that reads a film, or begins to."""
     stores = (SOURCE, *of_one_reader(film))
     if film.sharing is not None:
-        return MuTask("read", OPEN, argument(film), stores=stores, adds=(LOOK, CUT, ENCODE, JOIN), slot=False)
-    adds = (ENCODE, *([JOIN] if film.joining else []))
+        return MuTask("read", OPEN, argument(film), stores=stores, adds=(LOOK, CUT, ENCODE, JOIN, BESIDE), slot=False)
+    adds = (ENCODE, *([JOIN, BESIDE] if film.joining else []))
     return MuTask("read", READ, argument(film), stores=stores, adds=adds, slot=False)
 
 
@@ -97,9 +105,17 @@ def of_one_reader(film: Film) -> tuple[str, ...]:
     return ("raw/", INDEX if film.joining else "read/")
 
 
-def joining(film: Film, joining: Joining, chunks: Sequence[Chunk]) -> MuTask:
+def beside(film: Film, source: Source) -> list[MuTask]:
+    """The task that reads sound and subtitles, if they are wanted and there are any."""
+    if film.joining is None or not film.joining.others(source):
+        return []
+    return [MuTask("others", BESIDE, argument(film), fetches=(SOURCE,), stores=(OTHERS,))]
+
+
+def joining(film: Film, joining: Joining, source: Source, chunks: Sequence[Chunk]) -> MuTask:
     """The task that joins the chunks."""
-    fetches = (SOURCE, INDEX, *(chunk.result for chunk in chunks))
+    others = [OTHERS] if joining.others(source) else []
+    fetches = (SOURCE, INDEX, *others, *(chunk.result for chunk in chunks))
     return MuTask("join", JOIN, argument(film), fetches=fetches, stores=(joining.result, REPORT))
 
 
@@ -124,6 +140,8 @@ def read_film(context: Context, film: Film) -> None:
     """Read a film and add a task for each chunk. Raises InputError."""
     with Reader(film.path) as reader:
         context.store(SOURCE, _encode(reader.source))
+        if tasks := beside(film, reader.source):
+            context.add(tasks)
         read_on(context, film, reader)
 
 
@@ -143,7 +161,7 @@ def read_on(context: Context, film: Film, reader: Reader) -> None:
         last = read.last
     if film.joining:
         context.store(INDEX, _encode(index))
-        context.add([joining(film, film.joining, [read.chunk for read in index])])
+        context.add([joining(film, film.joining, reader.source, [read.chunk for read in index])])
 
 
 class _Chunks:

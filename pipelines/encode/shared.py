@@ -32,6 +32,7 @@ from pipelines.encode.read import (
     ChunkRead,
     Film,
     Sharing,
+    beside,
     encoding,
     joining,
     of_one_reader,
@@ -128,6 +129,8 @@ def open_film(context: Context, film: Film) -> None:
         context.store(SOURCE, _encode(source))
         if missing := missing_bytes(film.path, source.version):
             raise TruncatedInput(f"{film.path}: cut off: at least {missing} bytes are missing at its end")
+        if tasks := beside(film, source):
+            context.add(tasks)
         try:
             groups = _groups(source, film.sharing or Sharing(), film.settings.chunk_frames)
         except Unclean as error:
@@ -253,7 +256,7 @@ def cut_film(context: Context, seen: Seen) -> None:
     context.store(INDEX, _encode(index))
     tasks = [encoding(read.chunk) for read in index]
     if film.joining:
-        tasks.append(joining(film, film.joining, [read.chunk for read in index]))
+        tasks.append(joining(film, film.joining, source, [read.chunk for read in index]))
     context.add(tasks)
 
 

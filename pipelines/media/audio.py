@@ -19,6 +19,7 @@ import numpy as np
 from pipelines.errors import InputError
 from pipelines.media.matroska import VIDEO, Block
 from pipelines.media.matroska_head import Sound
+from pipelines.media.others import Step, Steps
 from pipelines.media.read import demuxed, open_container
 from pipelines.media.source import Track
 
@@ -52,10 +53,10 @@ class _Way(Protocol):
         """What becomes of a packet of the file; an empty packet ends the track."""
 
 
-class SoundReader:
-    """The sound tracks of a file: `sounds` describes them, `until` gives their packets.
+class SoundFile:
+    """The sound tracks of a file: see `Steps`.
 
-    Raises InputError when a track cannot be decoded; damaged packets are left out and counted by `damaged`.
+    Raises InputError when a track cannot be decoded; damaged packets are left out and counted.
     """
 
     def __init__(self, path: str, tracks: tuple[Track, ...], version: str = "") -> None:
@@ -67,16 +68,45 @@ class SoundReader:
             kind = _Copied if _can_be_copied(stream) else _Encoded
             self._ways[track.index] = kind(path, number, track, stream)
         self._packets = demuxed(self._container, [streams[track.index] for track in tracks], path)
+
+    @property
+    def tracks(self) -> list[Sound]:
+        """What to tell of the tracks; of Vorbis without its delay."""
+        return [way.sound for way in self._ways.values()]
+
+    @property
+    def damaged(self) -> int:
+        """How many packets could not be decoded so far."""
+        return sum(way.damaged for way in self._ways.values())
+
+    def next(self) -> Step | None:
+        """The next packet; None at the end."""
+        packet = next(self._packets, None) if self._ways else None
+        if packet is None:
+            return None
+        return Step(list(self._ways[packet.stream.index].take(cast("Packet[AudioStream]", packet))))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+
+class SoundReader:
+    """Puts what is read of sound tracks in order: `sounds` describes them, `until` gives their packets."""
+
+    def __init__(self, file: Steps[Sound]) -> None:
+        self._file = file
         self._waiting: list[Block] = []
-        self._reached: dict[int, Fraction | None] = dict.fromkeys(range(VIDEO + 1, VIDEO + 1 + len(tracks)))
-        self._over = not tracks
+        numbers = range(VIDEO + 1, VIDEO + 1 + len(file.tracks))
+        self._reached: dict[int, Fraction | None] = dict.fromkeys(numbers)
+        self._over = not numbers
 
     @property
     def sounds(self) -> list[Sound]:
         """What to tell of the tracks in the output's header."""
         self._read(None)
         starts = {block.track: block.time for block in reversed(self._waiting)}
-        sounds = [way.sound for way in self._ways.values()]
+        sounds = list(self._file.tracks)
         for number, sound in enumerate(sounds, VIDEO + 1):
             if sound.codec == "vorbis" and (start := starts.get(number, Fraction(0))) < 0:
                 sounds[number - VIDEO - 1] = replace(
@@ -87,7 +117,7 @@ class SoundReader:
     @property
     def damaged(self) -> int:
         """How many packets could not be decoded so far."""
-        return sum(way.damaged for way in self._ways.values())
+        return self._file.damaged
 
     def start(self) -> Fraction:
         """When the first packet of all goes to its decoder, in seconds; 0 if there is none."""
@@ -108,7 +138,7 @@ class SoundReader:
 
     def close(self) -> None:
         """Close the file."""
-        self._container.close()
+        self._file.close()
 
     def _give(self, time: Fraction | None) -> list[Block]:
         self._waiting.sort(key=lambda block: (block.time, block.track))
@@ -124,11 +154,11 @@ class SoundReader:
             behind = [reached is None or (time is not None and reached < time) for reached in self._reached.values()]
             if not any(behind) or (len(self._waiting) > _AHEAD and not all(behind)):
                 return
-            packet = next(self._packets, None)
-            if packet is None:
+            step = self._file.next()
+            if step is None:
                 self._over = True
                 return
-            for block in self._ways[packet.stream.index].take(cast("Packet[AudioStream]", packet)):
+            for block in step.blocks:
                 self._reached[block.track] = block.time
                 self._waiting.append(block)
 

@@ -1,11 +1,16 @@
-"""What goes beside the picture, sound and subtitles of a file together, in the order of their times."""
+"""What goes beside the picture, sound and subtitles of a file together, in the order of their times.
+
+    a file ──packets──> SoundFile, SubtitleFile ──steps──> SoundReader, SubtitleReader ──blocks──> Others
+
+Steps are plain data: see `carried`, by which they come from another machine in place of the file.
+"""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from pipelines.media.matroska import Block
 
@@ -13,6 +18,35 @@ if TYPE_CHECKING:
     from pipelines.media.audio import SoundReader
     from pipelines.media.matroska_head import Sound, Subtitles
     from pipelines.media.subtitles import SubtitleReader
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Step(NamedTuple):
+    """What becomes of a packet of the file."""
+
+    blocks: Sequence[Block] = ()
+    reached: Fraction | None = None
+    """When it is decoded, if it is one of the picture, beside which subtitles are read."""
+
+
+class Steps(Protocol[T_co]):
+    """The packets of a file, one after the other."""
+
+    @property
+    def tracks(self) -> Sequence[T_co]:
+        """What to tell of the tracks in the output's header, in the order of their numbers."""
+
+    @property
+    def damaged(self) -> int:
+        """How many packets could not be used so far."""
+
+    def next(self) -> Step | None:
+        """The next one; None at the end. Raises InputError."""
+
+    def close(self) -> None:
+        """Close the file."""
 
 
 class Others:

@@ -10,7 +10,7 @@ at too: they tell how far the file has been read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
@@ -20,6 +20,7 @@ import av.error
 from pipelines.media.cue_text import srt_text, vtt_text, without_blank_lines
 from pipelines.media.matroska import Block
 from pipelines.media.matroska_head import Kind, Subtitles
+from pipelines.media.others import Step, Steps
 from pipelines.media.read import demuxed, open_container, video_stream
 from pipelines.media.source import Label, Track
 
@@ -80,10 +81,10 @@ class _Way(Protocol):
         """What becomes of a packet of the file; an empty packet ends the track."""
 
 
-class SubtitleReader:
-    """The subtitle tracks of a file, all of which an output of this `kind` can hold; numbered from `first` on.
+class SubtitleFile:
+    """The subtitle tracks of a file, all of which an output of this `kind` can hold, numbered from `first` on: `Steps`.
 
-    Damaged packets are left out and counted by `damaged`. Raises InputError when the file cannot be read on.
+    Damaged packets are left out and counted. Raises InputError when the file cannot be read on.
     """
 
     def __init__(self, path: str, tracks: tuple[Track, ...], kind: Kind, first: int, version: str = "") -> None:
@@ -101,10 +102,6 @@ class SubtitleReader:
         clock = video_stream(self._container, path)
         wanted = [clock, *(streams[track.index] for track in tracks)]
         self._packets = demuxed(self._container, wanted, path)
-        self._waiting: list[Block] = []
-        self._bytes = 0
-        self._reached = Fraction(-1)
-        self._over = False
 
     @property
     def tracks(self) -> list[Subtitles]:
@@ -113,8 +110,44 @@ class SubtitleReader:
 
     @property
     def damaged(self) -> int:
-        """How many packets were no subtitles."""
+        """How many packets were no subtitles so far."""
         return sum(way.damaged for way in self._ways.values())
+
+    def next(self) -> Step | None:
+        """The next packet of subtitles or of the picture; None at the end."""
+        packet = next(self._packets, None)
+        if packet is None:
+            return None
+        way = self._ways.get(packet.stream.index)
+        if way is not None:
+            return Step(list(way.take(cast("Packet[SubtitleStream]", packet))))
+        time = packet.dts if packet.dts is not None else packet.pts
+        return Step(reached=time * packet.time_base if time is not None and packet.time_base else None)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+
+class SubtitleReader:
+    """Puts what is read of subtitle tracks in order: `tracks` describes them, `until` gives them."""
+
+    def __init__(self, file: Steps[Subtitles]) -> None:
+        self._file = file
+        self._waiting: list[Block] = []
+        self._bytes = 0
+        self._reached = Fraction(-1)
+        self._over = False
+
+    @property
+    def tracks(self) -> Sequence[Subtitles]:
+        """What to tell of the tracks in the output's header."""
+        return self._file.tracks
+
+    @property
+    def damaged(self) -> int:
+        """How many packets were no subtitles so far."""
+        return self._file.damaged
 
     def until(self, time: Fraction) -> list[Block]:
         """The subtitles before `time`, in the order of their times; each is given once."""
@@ -133,7 +166,7 @@ class SubtitleReader:
 
     def close(self) -> None:
         """Close the file."""
-        self._container.close()
+        self._file.close()
 
     def _give(self, time: Fraction | None) -> list[Block]:
         self._waiting.sort(key=lambda block: (block.time, block.track))
@@ -145,17 +178,13 @@ class SubtitleReader:
         return blocks
 
     def _read(self) -> None:
-        packet = next(self._packets, None)
-        if packet is None:
+        step = self._file.next()
+        if step is None:
             self._over = True
             return
-        way = self._ways.get(packet.stream.index)
-        if way is None:  # a picture
-            time = packet.dts if packet.dts is not None else packet.pts
-            if time is not None and packet.time_base:
-                self._reached = max(self._reached, time * packet.time_base)
-            return
-        for block in way.take(cast("Packet[SubtitleStream]", packet)):
+        if step.reached is not None:
+            self._reached = max(self._reached, step.reached)
+        for block in step.blocks:
             self._waiting.append(block)
             self._bytes += len(block.data) + _PACKET_COSTS
 

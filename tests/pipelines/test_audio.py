@@ -10,8 +10,11 @@ import av
 import numpy as np
 import pytest
 
-from pipelines.media.audio import SoundReader
+from pipelines.media.audio import SoundFile, SoundReader
+from pipelines.media.carried import carried, carry
 from pipelines.media.matroska import Video, Writer
+from pipelines.media.matroska_head import Sound
+from pipelines.media.others import Steps
 from pipelines.media.read import Reader
 from tests.pipelines import clips
 
@@ -30,11 +33,19 @@ KINDS = [
 ]
 
 
-def through(path: Path, target: Path) -> SoundReader:
-    """Write the sound of a file, asked for second by second, into another."""
+def through(path: Path, target: Path, *, by_bytes: bool = False) -> SoundReader:
+    """Write the sound of a file, asked for second by second, into another; straight, or carried there as bytes."""
     with Reader(str(path)) as reader:
         source = reader.source
-    sound = SoundReader(str(path), source.tracks)
+    steps: Steps[Sound] = SoundFile(str(path), source.tracks)
+    if by_bytes:
+        data = carry(steps, None)
+        steps.close()
+        heard, shown = carried(data)
+        assert heard is not None
+        assert shown is None
+        steps = heard
+    sound = SoundReader(steps)
     with target.open("wb") as file:
         writer = Writer(file, "matroska", Video(source.width, source.height), sound.sounds)
         shift = max(Fraction(0), -sound.start())
@@ -47,6 +58,22 @@ def through(path: Path, target: Path) -> SoundReader:
         writer.finish()
     sound.close()
     return sound
+
+
+@pytest.mark.parametrize(("name", "codec", "rate", "layout"), KINDS, ids=[f"{k[1]}-{k[3]}" for k in KINDS])
+def test_sound_is_the_same_that_is_carried_as_bytes(
+    name: str, codec: str, rate: int, layout: str, tmp_path: Path
+) -> None:
+    video = {"codec": "libvpx"} if name.endswith("webm") else {}
+    path = clips.make(tmp_path / name, frames=75, sound=[(codec, rate, layout)] * 2, **video)
+    data = bytearray(path.read_bytes())
+    for damaged, place in ((False, 0), (True, len(data) * 3 // 4)):
+        if damaged:
+            data[place : place + 40] = bytes(40)
+            path.write_bytes(data)
+        straight, by_bytes = (through(path, tmp_path / f"{way}.mkv", by_bytes=way) for way in (False, True))
+        assert (tmp_path / "True.mkv").read_bytes() == (tmp_path / "False.mkv").read_bytes()
+        assert by_bytes.damaged == straight.damaged
 
 
 @pytest.mark.parametrize(("name", "codec", "rate", "layout"), KINDS, ids=[f"{k[1]}-{k[3]}" for k in KINDS])
@@ -133,7 +160,7 @@ def test_all_tracks_are_kept_with_their_names(tmp_path: Path) -> None:
 def test_blocks_come_in_order_whatever_the_file(tmp_path: Path) -> None:
     path = clips.make(tmp_path / "a.mkv", frames=100, sound=[("aac", 44100, "stereo"), ("flac", 48000, "mono")])
     with Reader(str(path)) as reader:
-        sound = SoundReader(str(path), reader.source.tracks)
+        sound = SoundReader(SoundFile(str(path), reader.source.tracks))
     times = [block.time for second in range(6) for block in sound.until(Fraction(second))]
     times += [block.time for block in sound.rest()]
     assert times == sorted(times)

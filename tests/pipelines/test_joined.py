@@ -23,7 +23,7 @@ from pipelines.encode.joined import encoding_job, remote_limits
 from pipelines.encode.plan import Settings
 from pipelines.encode.read import INDEX, REPORT, SOURCE, Joining, Sharing
 from pipelines.errors import InputError
-from pipelines.media.audio import SoundReader
+from pipelines.media.audio import SoundFile
 from pipelines.media.complete import missing_bytes
 from pipelines.media.pieces import Piece
 from pipelines.media.read import Reader
@@ -84,7 +84,7 @@ def test_workers_that_call_out_read_the_film_from_a_bucket_and_join_it_there(
     bucket.faults += ["GET.*raw: 503", "PUT.*encoded: cut", "GET.*film: half"]
     outcome = served(tmp_path, encoding_job("s3://results/films/a film.mp4", QUICK, how, limits()), STORE)
     assert outcome.kind == "done", outcome
-    assert outcome.committed == 7 + 2
+    assert outcome.committed == 7 + 3
     assert not bucket.faults
     store = open_store(STORE)
     assert bytes(store.read(how.result)) == (tmp_path / "plain.webm").read_bytes()
@@ -108,7 +108,7 @@ def test_many_workers_read_it_there_and_nothing_of_it_is_on_their_disks(
     job = encoding_job("s3://results/films/a film.mp4", QUICK, Joining(), limits(), SHARED)
     outcome = served(tmp_path, job, STORE)
     assert outcome.kind == "done", outcome
-    assert outcome.committed == 2 + 5 + 10 + 1
+    assert outcome.committed == 2 + 5 + 10 + 2
     assert not bucket.faults
     store = open_store(STORE)
     assert bytes(store.read(Joining().result)) == (tmp_path / "plain.webm").read_bytes()
@@ -126,7 +126,7 @@ def test_a_film_that_is_replaced_meanwhile_is_told(tmp_path: Path, bucket: type[
             lambda: Reader(footage.path, footage.version),
             lambda: Piece(footage),
             lambda: missing_bytes(footage.path, footage.version),
-            lambda: SoundReader(footage.path, (), footage.version),
+            lambda: SoundFile(footage.path, (), footage.version),
         ):
             with pytest.raises(InputError, match="was replaced by another object while it was read"):
                 open_again()

@@ -26,7 +26,7 @@ from pipelines.media.matroska import VIDEO, Block, Writer
 from pipelines.media.matroska_head import About, Subtitles, Video
 from pipelines.media.read import Reader
 from pipelines.media.source import Chapter, Label
-from pipelines.media.subtitles import SubtitleReader, kept
+from pipelines.media.subtitles import SubtitleFile, SubtitleReader, kept
 from tests.pipelines import clips
 
 SRT = """1
@@ -355,7 +355,7 @@ def test_many_subtitles_do_not_pile_up(tmp_path: Path) -> None:
     with Reader(str(source)) as reader:
         found, complaints = kept(reader.source.subtitles, "webm")
     assert not complaints
-    subtitles = SubtitleReader(str(source), found, "webm", 2)
+    subtitles = SubtitleReader(SubtitleFile(str(source), found, "webm", 2))
     early = subtitles.until(Fraction(1, 10))
     assert [block.time for block in early] == [Fraction(n, 1000) for n in range(100)]
     assert len(subtitles._waiting) < 1200
@@ -417,7 +417,7 @@ def test_damaged_files_are_refused_or_read(
         with Reader(str(path)) as reader:
             found, _ = kept(reader.source.subtitles, "webm")
         if found:
-            subtitles = SubtitleReader(str(path), found, "webm", 2)
+            subtitles = SubtitleReader(SubtitleFile(str(path), found, "webm", 2))
             list(subtitles.rest())
             subtitles.close()
     except PipelineError:
