@@ -22,6 +22,7 @@ from cli.standing import Left, of_status
 if TYPE_CHECKING:
     from cli.progress import Display
     from deploy.cost import Fleet, Line, Work
+    from mu.job import Job
     from mu.service.client import Jobs
     from mu.service.status import Status
 
@@ -59,6 +60,12 @@ class Desk:
         why = why if len(why) <= _LONGEST_REASON else f"{why[:_LONGEST_REASON]}..."
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         return Failure(f"{status.id} {status.state}{why and ': '}{why}{more}; {self.hint('logs', status.id)}")
+
+    def submit(self, job: Job) -> tuple[Status, Status | None]:
+        """Hand a job in: what it is now, and what it was if it goes on after that, as `follow` wants to know."""
+        before = self.jobs.status(job.id)
+        status = self.jobs.submit(job)
+        return status, before if before and before.state in ("failed", "cancelled", "refused") else None
 
     def find(self, name: str) -> Status:
         """The job whose id begins so. Raises Failure if there is none, or more than one."""

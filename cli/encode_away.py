@@ -124,13 +124,13 @@ def _followed(desk: Desk, job: Job, show: Callable[[], Display], frames: int, li
     """Hand the job in and look on until it is over; whoever interrupts that has it cancelled."""
     where = desk.live(job.id) if live else ""
     try:
-        desk.jobs.submit(job)
+        before = desk.submit(job)[1]
         if where:
             click.echo(f"fastslow: {where}", err=True)
         if not quiet:
             click.echo("Ctrl-C cancels the job; the same command goes on with it", err=True)
         with show() as shown:
-            return follow(desk, job.id, shown, frames=frames)
+            return follow(desk, job.id, shown, before, frames=frames)
     except (KeyboardInterrupt, Terminated):
         _cancel(desk, job.id)
         raise

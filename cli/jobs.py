@@ -292,9 +292,9 @@ class _Told:
         if self._events:
             self._events.estimate(lines)
         agreed(f"{job.id}, {tasks} tasks of {task_s:g} s on {workers} workers, may cost", lines, max_cost, yes)
-        status = desk.jobs.submit(job)
+        status, before = desk.submit(job)
         if self.wait:
-            status = self.follow(desk, job.id, None, grows=_grows(job))
+            status = self.follow(desk, job.id, before, grows=_grows(job))
         self.show(status, desk)
 
     def follow(self, desk: Desk, job: str, before: Status | None, *, grows: bool) -> Status:

@@ -141,6 +141,7 @@ def test_a_job_is_followed_as_events(cloud: Cloud, tmp_path: Path) -> None:
     (tmp_path / "job.json").write_bytes(job_to_json(job))
     cloud.then = lives(
         None,
+        None,
         Status(id=job.id, state="queued"),
         Status(id=job.id, state="running", began=1.0, counts=counts(tasks=2, committed=1), worker_s=3.0, wall_s=2.0),
         BackendError("for a moment"),
@@ -156,6 +157,15 @@ def test_a_job_is_followed_as_events(cloud: Cloud, tmp_path: Path) -> None:
     assert told[3]["workers"]["working"] == 3
     assert 0 == told[2]["dollars"] < told[3]["dollars"] < told[4]["dollars"] == told[5]["result"]["dollars"]
     assert told[5]["result"] == json.loads(run("show", job.id, "--json").stdout)
+
+
+def test_what_failed_or_was_cancelled_and_is_handed_in_again_is_waited_for(cloud: Cloud, tmp_path: Path) -> None:
+    job = probe_job(2)
+    (tmp_path / "job.json").write_bytes(job_to_json(job))
+    for state in ("failed", "cancelled"):
+        before = put(cloud, job.id, state, updated=5.0)
+        cloud.then = lives(before, before, before, before, Status(id=job.id, state="done", updated=6.0))
+        assert f"{job.id}  done" in run("submit", tmp_path / "job.json").stdout
 
 
 def test_a_coordinator_that_says_nothing_is_told_of(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
