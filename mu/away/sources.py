@@ -92,13 +92,22 @@ def _files(top: str, *, asked: bool) -> Iterator[tuple[str, Path | None, bool]]:
         raise JobError(f"{top} is {place}, which is no Python source that workers could take along")
 
 
-def _package(name: str, folder: Path) -> Iterator[tuple[str, Path | None, bool]]:
-    """The modules of a package, those of its packages included; its folder's own one first."""
+def _package(name: str, folder: Path, above: tuple[Path, ...] = ()) -> Iterator[tuple[str, Path | None, bool]]:
+    """The modules of a package, those of its packages included; its folder's own one first.
+
+    A link that leads back to a folder `above` is not followed.
+    """
     init = folder / "__init__.py"
     inside: list[tuple[str, Path | None, bool]] = []
-    for path in sorted(folder.iterdir()):
+    try:
+        place, paths = folder.resolve(), sorted(folder.iterdir())
+    except OSError as error:
+        raise JobError(f"{folder} cannot be taken along to workers: {error}") from error
+    if place in above:
+        return
+    for path in paths:
         if path.is_dir() and path.name.isidentifier() and path.name != "__pycache__":
-            inside += _package(f"{name}.{path.name}", path)
+            inside += _package(f"{name}.{path.name}", path, (*above, place))
         elif path.suffix == ".py" and path.stem.isidentifier() and path != init:
             inside.append((f"{name}.{path.stem}", path, False))
     if inside or init.exists():
@@ -134,7 +143,7 @@ def _imported(source: str) -> set[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()  # for another Python, or a template; whoever imports it hears of it
     names: set[str] = set()
     for node in ast.walk(tree):

@@ -76,6 +76,16 @@ def test_what_a_program_imports_of_its_own_goes_along_and_nothing_else(own: Path
     assert sources_of(["own_package.deep.thing"]).keys() == found.keys() - {"own_words", "own_helper"}
 
 
+def test_links_that_lead_back_are_not_followed(own: Path) -> None:
+    write(
+        own, {"own_looped/__init__.py": "", "own_looped/deep/thing.py": "", "own_looped/hard.py": "-" * 100_000 + "1"}
+    )
+    (own / "own_looped" / "itself").symlink_to(".")
+    (own / "own_looped" / "deep" / "up").symlink_to("..")
+    expected = {"own_looped", "own_looped.deep", "own_looped.deep.thing", "own_looped.hard"}
+    assert sources_of(["own_looped"]).keys() == expected
+
+
 def test_what_workers_have_stays_here(own: Path) -> None:
     assert sources_of(["mu.mapping", "pipelines.probe", "json", "os.path", "sys"]) == {}
     assert set(RECIPES["code"].project) | {"functions"} == set(DEPLOYED)
