@@ -117,6 +117,8 @@ class Record:
     facts: list[Fact] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     outcome: str = ""
+    before: int = 0
+    """Tasks that were done when this coordinator took the job up."""
     _ended: float = 0.0
     _tasks: int = 0
     _committed: int = 0
@@ -146,6 +148,7 @@ class Record:
         """Take down what an earlier coordinator of the job left in its ledger."""
         for entry in entries:
             self._remember(entry, now)
+        self.before = self._committed
 
     def note(self, event: Event, instructions: list[Instruction], now: float) -> None:
         """Take down an event and what the coordinator made of it."""

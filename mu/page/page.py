@@ -78,6 +78,8 @@ def page(
         "tasks": f"{count(len(job.tasks))} at first, {count(counts.tasks)} in all",
         **(settings or {}),
     }
+    if record.before:
+        about["not shown"] = f"{some(record.before, 'task')} done before a coordinator took the job up again"
     parts = [
         head("fastslow job", job.name, below),
         tiles("Where it stands", tile_entries(counts, costs)),

@@ -18,7 +18,7 @@ import pytest
 import mu
 from mu import Edge, Job, Limits, Task, argument
 from mu.core.events import Event
-from mu.core.instructions import Instruction
+from mu.core.instructions import Instruction, TaskCommitted
 from mu.page.page import Film, page
 from mu.page.serve import Pages
 from mu.record import Record
@@ -166,6 +166,14 @@ def test_what_a_run_is_at_is_shown_before_it_is_told_exactly(chromium: browser.B
     assert told[2:] == [["rebase", 1005, 1300], ["join", 1350, None], ["other", 1300, 1350]]
     assert take(["over", 1500, 1, "done", ""])[3] == ["join", 1350, 1500]
     assert shown.errors == []
+
+
+def test_what_an_earlier_coordinator_saw_is_said_to_be_missing() -> None:
+    job = Job("again", tuple(Task(name, "chores:square", argument(1)) for name in ("one", "two")))
+    record = Record(job, 0.0)
+    assert b"not shown" not in page(job, record, 1.0)
+    record.restored([TaskCommitted("one")], 0.0)
+    assert b"1 task done before a coordinator took the job up again" in page(job, record, 1.0)
 
 
 def test_what_comes_from_outside_is_text(tmp_path: Path) -> None:
