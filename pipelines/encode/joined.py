@@ -45,13 +45,13 @@ def remote_limits(workers: int) -> Limits:
     """What such a job may use where workers come by the hundred: who blocks most goes first.
 
     Nothing holds back who reads: raw frames of a bucket are in nobody's way, and who waits has to be paid for. Chunks
-    go when they are joined, or the film would be paid for twice for as long as the bucket keeps it.
+    and sound go when they are joined, or the film would be paid for twice for as long as the bucket keeps it.
     """
     return Limits(
         workers=workers,
         lease_s=60.0,
         reconnect_s=30.0,
-        temporary=("raw/", "look/", "encoded/"),
+        temporary=("raw/", "look/", "encoded/", OTHERS),
     )
 
 
