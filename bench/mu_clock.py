@@ -191,7 +191,7 @@ class Simulation:
             names = {step.key for step in worker.steps if isinstance(step, Send)}
             for key in [key for key in names if self._whole.get(key, 0.0) > self._now]:
                 del self._whole[key]
-            self._tell(Disconnected(worker.number, "it died", gone=True))
+            self._tell(Disconnected(worker.number, "it died"))
 
     def _step(self, worker: _Worker) -> None:
         """The next step of a worker that is done with the one before."""

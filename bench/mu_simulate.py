@@ -22,6 +22,7 @@ from bench.mu_stages import Reading, Stages, measure, read
 from bench.table import Row, show
 from deploy.cost import CALL, GB_SECOND, GET, PUT
 from mu.job import Edge, Job, Key, Limits, Task
+from pipelines.encode.joined import remote_limits
 from pipelines.encode.plan import PICTURES, STATE
 
 __all__ = ["rows"]
@@ -249,7 +250,7 @@ def ours(shape: Shape, stages: Stages, way: Way = Way(), seed: int = 1, reading:
         return [*made, Transfer("store", n * stages.coded_bytes)]
 
     cloud = Cloud(starts, relay_rate=way.relay_rate, deaths=way.deaths)
-    limits = Limits(workers=10_000, lease_s=0, reconnect_s=0, straggler=3.0)
+    limits = Limits(workers=10_000, lease_s=0, reconnect_s=remote_limits(1).reconnect_s, straggler=3.0)
     job = shape.job(tuple(sizes), limits, shared.tasks() if shared else ())
     return Simulation(job, steps, cloud, seed).run()
 

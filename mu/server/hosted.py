@@ -58,7 +58,7 @@ from mu.wire import Room as GoOn
 
 __all__ = ["HostedJob", "Observer"]
 
-ASSIGN_S = 0.05
+ASSIGN_S = 0.5
 """For so long a task waits for the ledger to have the end of the one that its worker did before: what it has not, the
 worker can say again to another coordinator, until it hears of its next task."""
 log = logging.getLogger("mu.server")

@@ -35,7 +35,7 @@ _FIRST_S = 20.0
 """How long a worker that was never welcome tries: its job may be over, and nobody there to say so."""
 _SILENCE_MS = 60_000
 """A connection that takes nothing for so long is broken, or its coordinator is."""
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 5.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _AT_ONCE = 32
 """Writes of up to 16 KiB, before it is the others' turn;"""
 _READ_BYTES = 1 << 18

@@ -50,7 +50,7 @@ def remote_limits(workers: int) -> Limits:
     return Limits(
         workers=workers,
         lease_s=60.0,
-        reconnect_s=30.0,
+        reconnect_s=10.0,  # five times the longest pause before a worker tries again
         temporary=("raw/", "look/", "encoded/", OTHERS),
     )
 

@@ -40,6 +40,8 @@ class Survived:
     """Of processors, by all runs of programs."""
     twice: float
     """Of these, by runs beyond a whole one of each task."""
+    again: tuple[str, ...]
+    """Of each task that was begun more than once, the seconds of its runs; of one that was killed they are unknown."""
     wall_s: float
     plain_s: float
     """What the same film takes on this machine alone."""
@@ -59,7 +61,9 @@ def encode_while_killed(
     plain_s = time.monotonic() - began
     runs = folder / "runs"
     how = Joining()
-    job = encoding_job(str(film), settings, how, remote_limits(4))
+    # Without runs beside slow ones: how many of these there are is up to what else the machine does.
+    limits = msgspec.structs.replace(remote_limits(4), straggler=None)
+    job = encoding_job(str(film), settings, how, limits)
     chance = random.Random(seed)
     runner = Runner(folder, counted_worker.__name__, {"MU_RUNS": str(runs)})
     killed = 0
@@ -78,13 +82,13 @@ def encode_while_killed(
         told = status(runner.cloud, job)
         made = results(runner.cloud, job)[how.result]
         until(lambda: not runner.workers())
-    tasks, count, seconds, twice = _account(runs)
+    tasks, count, seconds, twice, again = _account(runs)
     same = made == (folder / "plain.webm").read_bytes()
-    return Survived(killed, told["epoch"], same, tasks, count, seconds, twice, wall_s, plain_s)
+    return Survived(killed, told["epoch"], same, tasks, count, seconds, twice, again, wall_s, plain_s)
 
 
-def _account(path: Path) -> tuple[int, int, float, float]:
-    """Tasks, runs, seconds of all runs, and of those beyond a whole one of each task."""
+def _account(path: Path) -> tuple[int, int, float, float, tuple[str, ...]]:
+    """Tasks, runs, seconds of all runs, of those beyond a whole one of each task, and which these are."""
     ran: dict[tuple[int, int], Ran] = {}
     for line in path.read_bytes().splitlines():
         each = _ran.decode(line)
@@ -93,11 +97,14 @@ def _account(path: Path) -> tuple[int, int, float, float]:
     for each in ran.values():
         by_task[each.task].append(each)
     seconds = twice = 0.0
-    for each_task in by_task.values():
+    again = []
+    for task, each_task in by_task.items():
         whole = [each.seconds for each in each_task if each.whole and each.seconds is not None]
         assert whole, "no run of a task that is done came to its end"
         # Of a run whose process ended amid it nothing is known: as if it had been at its end.
         spent = sum(max(whole) if each.seconds is None else each.seconds for each in each_task)
         seconds += spent
         twice += spent - min(whole)
-    return len(by_task), len(ran), seconds, twice
+        if len(each_task) > 1:
+            again.append(f"{task}: {', '.join(str(each.seconds) for each in each_task)}")
+    return len(by_task), len(ran), seconds, twice, tuple(again)
