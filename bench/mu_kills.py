@@ -19,9 +19,9 @@ from tests.mu.kills import encode_while_killed
 from tests.pipelines.kills import encode_while_workers_are_killed
 
 KILLS, WORKER_KILLS = 20, 50
-FRAMES = 480
-SETTINGS = Settings(chunk_frames=8, chain=6, cq=30, speed=1)
-PAUSE_S = (0.2, 2.5)
+FRAMES = 960
+SETTINGS = Settings(chunk_frames=8, chain=6, cq=30, speed=0)
+PAUSE_S = (0.1, 1.5)
 
 
 def rows() -> Iterator[Row]:
