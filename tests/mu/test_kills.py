@@ -22,6 +22,5 @@ def test_a_coordinator_killed_at_random_moments_changes_no_byte_and_little_is_do
     assert done.same
     assert KILLS // 2 <= done.kills <= KILLS, "some machines are done sooner"
     assert done.coordinators > 1
-    # 60 tasks of the same size; counted, since a machine that does much else has no steady clock. `bench.mu_kills` has
-    # the number itself; if each kill cost what its workers were at, it would be more than one of each task.
-    assert done.runs - done.tasks < 0.4 * done.tasks, done.again
+    # 60 tasks of the same size; counted, since a machine that does much else has no steady clock.
+    assert done.runs - done.tasks < 0.1 * done.tasks, done.again
