@@ -108,8 +108,7 @@ class Jobs:
         keys = self._cloud.keys(job_prefix(job))
         if not sure(status, len(keys)):
             return 0
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(self._cloud.delete, keys))
+        self._cloud.delete_all(keys)
         return len(keys)
 
     def _status(self, job: str) -> Status | None:
