@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from bench.mu_clock import Compute, Keep, Step, Transfer
 from bench.mu_stages import GOP, Reading
 from mu.job import Task
+from pipelines.encode.fetched import AT_ONCE
 
 __all__ = ["Shared"]
 
 _OPENED = (5, 3e5)
 """Ranges of a film that opening it takes one after the other, and bytes of each."""
 _THUMBNAIL = 36 * 64 * 2
-_FETCHES = 16
-"""How many objects are on their way at a time (`pipelines.encode.fetched`)."""
 _CUT_S = 0.3
 """Processor seconds of `cut` for 21,312 frames: measured with 888 objects of thumbnails in 4K."""
 
@@ -53,7 +52,7 @@ class Shared:
         if task.name == "read":
             return [*self._open("read"), *self._open("read"), Transfer("read", 1e6), Keep("film/source")]
         if task.name == "cut":
-            several, size = [Transfer("cut", 0)] * (self.looks // _FETCHES), self.frames * _THUMBNAIL
+            several, size = [Transfer("cut", 0)] * (self.looks // AT_ONCE), self.frames * _THUMBNAIL
             return [
                 *several,
                 Transfer("cut", size),

@@ -8,19 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 from mu import Context
 
-_AT_ONCE = 16
+AT_ONCE = 16
+"""How many are on their way at a time."""
 
 
 def fetched(context: Context, names: Sequence[str]) -> Iterator[tuple[str, memoryview]]:
     """Each object with its name, in this order; no more than 16 are held that have not been given."""
-    with ThreadPoolExecutor(_AT_ONCE, "fetch") as pool:
-        asked = deque((name, pool.submit(context.fetch, name)) for name in names[:_AT_ONCE])
+    with ThreadPoolExecutor(AT_ONCE, "fetch") as pool:
+        asked = deque((name, pool.submit(context.fetch, name)) for name in names[:AT_ONCE])
         try:
             for number in range(len(names)):
                 name, future = asked.popleft()
                 payload = future.result()
-                if number + _AT_ONCE < len(names):
-                    later = names[number + _AT_ONCE]
+                if number + AT_ONCE < len(names):
+                    later = names[number + AT_ONCE]
                     asked.append((later, pool.submit(context.fetch, later)))
                 yield name, payload
         finally:

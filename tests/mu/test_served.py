@@ -123,46 +123,42 @@ def check(folder: Path, outcome: Outcome, size: int = SIZE) -> None:
     assert [bytes(store.read(f"out/{number}")) for number in range(LENGTH)] == forged(LENGTH, size)
 
 
+class Killer:
+    """Trouble that kills workers at random moments, up to so many."""
+
+    def __init__(self, most: int, seed: int) -> None:
+        self._most, self._chance = most, random.Random(seed)
+        self.kills = 0
+
+    async def __call__(self, launcher: Through, proxy: Proxy) -> None:
+        while self.kills < self._most:
+            await asyncio.sleep(self._chance.uniform(0.1, 0.6))
+            if launcher.processes:
+                os.kill(self._chance.choice(list(launcher.processes.values())), signal.SIGKILL)
+                self.kills += 1
+
+
 def test_a_job_that_grows(tmp_path: Path) -> None:
     check(tmp_path, run(tmp_path, job()))
 
 
 def test_workers_are_killed_at_random_moments(tmp_path: Path) -> None:
-    chance = random.Random(1)
-    kills = 0
-
-    async def trouble(launcher: Through, proxy: Proxy) -> None:
-        nonlocal kills
-        while kills < 8:
-            await asyncio.sleep(chance.uniform(0.1, 0.6))
-            if launcher.processes:
-                os.kill(chance.choice(list(launcher.processes.values())), signal.SIGKILL)
-                kills += 1
-
-    check(tmp_path, run(tmp_path, job(), trouble))
-    assert kills
+    killer = Killer(8, seed=1)
+    check(tmp_path, run(tmp_path, job(), killer))
+    assert killer.kills
 
 
 def test_large_messages_go_by_way_of_the_store_while_workers_are_killed(tmp_path: Path) -> None:
-    chance = random.Random(3)
+    killer = Killer(6, seed=3)
     store = FolderStore(tmp_path / "store")
     dropped: set[str] = set()
-    kills = 0
 
     async def drop(name: str) -> None:
         store.delete(name)
         dropped.add(name)
 
-    async def trouble(launcher: Through, proxy: Proxy) -> None:
-        nonlocal kills
-        while kills < 6:
-            await asyncio.sleep(chance.uniform(0.1, 0.6))
-            if launcher.processes:
-                os.kill(chance.choice(list(launcher.processes.values())), signal.SIGKILL)
-                kills += 1
-
-    check(tmp_path, run(tmp_path, job(LARGE), trouble, drop), LARGE)
-    assert kills
+    check(tmp_path, run(tmp_path, job(LARGE), killer, drop), LARGE)
+    assert killer.kills
     assert len([name for name in dropped if name.startswith("messages/")]) == LENGTH - 1
     assert not list(store.list("messages/"))
 
